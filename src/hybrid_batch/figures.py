@@ -1,0 +1,185 @@
+"""Every figure of the book, in one look.
+
+Colours are told apart by colour-blind readers, and every difference that matters is
+carried by a marker, a number or a label as well, so that a greyscale print tells as much.
+Each function returns the matplotlib figure and takes tables that other modules return.
+"""
+
+import html
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython.display import HTML
+
+RIGHT_TO_LEFT = {"ar", "fa", "he", "ur"}
+MARKERS = "osD^vP*Xhd<>"
+SETTINGS = {"Mo": "Monolingual", "Cr": "Cross-lingual", "Mul": "Multilingual"}
+LABELS = {"map": "mAP", "recall@1": "Recall@1", "recall@10": "Recall@10", "rank_distance": "Rank distance",
+          "max_rank": "Max@R"}
+
+
+def look():
+    """Set the look of all figures; called on import."""
+    sns.set_theme(style="whitegrid", context="notebook", palette="colorblind", rc={
+        "figure.dpi": 110, "savefig.bbox": "tight", "axes.titleweight": "bold", "axes.titlesize": 12,
+        "axes.spines.top": False, "axes.spines.right": False, "font.size": 11, "svg.hashsalt": "hybrid-batch"})
+
+
+look()
+
+
+def texts(rows, header=("language", "text")):
+    """Texts of several languages as an HTML table, each set in its own direction:
+    rows are tuples that begin with a language code; everything is escaped."""
+    def cell(language, text):
+        direction = "rtl" if language in RIGHT_TO_LEFT else "ltr"
+        align = "right" if direction == "rtl" else "left"
+        return f'<td lang="{language}" dir="{direction}" style="text-align:{align}">{html.escape(str(text))}</td>'
+
+    body = "".join(f"<tr><th scope='row'>{html.escape(language)}</th>{''.join(cell(language, t) for t in rest)}</tr>"
+                   for language, *rest in rows)
+    head = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in header)
+    return HTML(f'<div class="parallel-texts"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+def batches(drawn, languages=None, title=None):
+    """What a strategy draws: a row a batch, a cell a pair, "query > passage" in it.
+
+    drawn: as sampler.explain returns it. A cell has the shades of its two languages, and a
+    bold frame when they differ.
+    """
+    count, slots = drawn.batch.nunique(), drawn.slot.max() + 1
+    languages = languages or sorted({*drawn.query_language, *drawn.passage_language})
+    shade = dict(zip(languages, sns.color_palette("pastel", len(languages)) if len(languages) <= 10
+                     else sns.husl_palette(len(languages), l=0.85, s=0.6)))
+    figure, axis = plt.subplots(figsize=(1.0 * slots + 2.6, 0.52 * count + 0.9))
+    for pair in drawn.itertuples():
+        crosses = pair.query_language != pair.passage_language
+        for half, language in ((0, pair.query_language), (0.5, pair.passage_language)):
+            axis.add_patch(plt.Rectangle((pair.slot + half, pair.batch), 0.5, 0.92, color=shade[language], lw=0))
+        text = f"{pair.query_language} → {pair.passage_language}"
+        axis.text(pair.slot + 0.5, pair.batch + 0.46, text, ha="center", va="center", fontsize=9.5,
+                  color="black", fontweight="bold" if crosses else "normal")
+        axis.add_patch(plt.Rectangle((pair.slot + 0.02, pair.batch + 0.02), 0.96, 0.88, fill=False,
+                                     lw=1.4 if crosses else 0.4, edgecolor="black"))
+    kinds = drawn.groupby("batch").kind.first()
+    axis.set(xlim=(0, slots), ylim=(count, 0), xticks=np.arange(slots) + 0.5, xticklabels=np.arange(slots) + 1,
+             yticks=np.arange(count) + 0.46, yticklabels=kinds, xlabel="pair in the batch")
+    axis.set_title(title or "", loc="left")
+    axis.grid(False)
+    axis.tick_params(length=0)
+    for side in axis.spines.values():
+        side.set_visible(False)
+    return figure
+
+
+def intervals(table, measure="map", label="label", title=None):
+    """Dots with 95 % intervals: a panel a setting, a line a system.
+
+    table: as study.table returns it, with a column ``label`` to name the lines.
+    """
+    table = table[table.measure == measure]
+    settings = [s for s in SETTINGS if s in set(table.setting) and table[table.setting == s].value.notna().any()]
+    names = list(dict.fromkeys(table[label]))
+    figure, axes = plt.subplots(1, len(settings), figsize=(3.1 * len(settings) + 2.4, 0.42 * len(names) + 1.5),
+                                sharey=True, squeeze=False)
+    for axis, setting in zip(axes[0], settings):
+        part = table[table.setting == setting].set_index(label).reindex(names)
+        for place, (name, row) in enumerate(part.iterrows()):
+            axis.errorbar(row.value, place, xerr=[[row.value - row.low], [row.high - row.value]], capsize=3,
+                          marker=MARKERS[place % len(MARKERS)], color=sns.color_palette()[place % 10], ms=8)
+            axis.annotate(f"{row.value:.0f}" if measure in ("rank_distance", "max_rank") else f"{row.value:.3f}",
+                          (row.value, place), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8.5)
+        axis.set(title=SETTINGS[setting], yticks=range(len(names)), yticklabels=names, xlabel=LABELS[measure],
+                 ylim=(len(names) - 0.5, -0.7))
+        axis.margins(x=0.18)
+    if title:
+        figure.suptitle(title, x=0.02, ha="left", fontweight="bold")
+    figure.tight_layout()
+    return figure
+
+
+def shares(tables):
+    """Heatmaps of language_shares side by side: {title: table}. Rows are query languages,
+    numbers are per cent; a strong diagonal is same-language preference."""
+    top = max(table.to_numpy().max() for table in tables.values())
+    figure, axes = plt.subplots(1, len(tables), figsize=(5.4 * len(tables), 4.9), squeeze=False)
+    for axis, (title, table) in zip(axes[0], tables.items()):
+        sns.heatmap(100 * table, ax=axis, annot=True, fmt=".0f", cmap="Blues", vmin=0, vmax=100 * top, square=True,
+                    cbar=False, linewidths=0.5, annot_kws={"fontsize": 9})
+        axis.set(title=title, xlabel="passage language", ylabel="query language")
+        axis.tick_params(axis="y", rotation=0)
+    figure.tight_layout()
+    return figure
+
+
+def curves(logs):
+    """Training and validation loss of several runs: {name: log}."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=False)
+    styles = ["-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1))]
+    for number, (name, log) in enumerate(logs.items()):
+        style = dict(color=sns.color_palette()[number % 10], marker=MARKERS[number % len(MARKERS)], ms=5)
+        loss = log.dropna(subset="loss")
+        smooth = loss.loss.rolling(5, min_periods=1, center=True).mean()
+        axes[0].plot(loss.step, smooth, ls=styles[number % len(styles)], label=name, markevery=5, **style)
+        seen = log.dropna(subset="validation_loss")
+        axes[1].plot(seen.step, seen.validation_loss, ls=styles[number % len(styles)], label=name, **style)
+    axes[0].set(title="Training loss (mean of 5 steps)", xlabel="step", ylabel="InfoNCE")
+    axes[1].set(title="Validation loss (same batches for all)", xlabel="step", ylabel="InfoNCE")
+    axes[1].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def dumbbells(table, title=None):
+    """Monolingual against cross-lingual mAP by language; table: as metrics.transfer returns it."""
+    table = table.sort_values("mono")
+    figure, axis = plt.subplots(figsize=(6.4, 0.36 * len(table) + 1.4))
+    axis.hlines(table.index, table.cross_from, table.mono, color="0.6", lw=2, zorder=1)
+    axis.scatter(table.mono, table.index, marker="o", s=60, label="monolingual", zorder=2)
+    axis.scatter(table.cross_from, table.index, marker="D", s=50, label="cross-lingual, mean of the others", zorder=2)
+    axis.set(xlabel="mAP", ylabel="query language", title=title or "")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16 - 0.3 / len(table)), ncol=2, frameon=False)
+    return figure
+
+
+def space(parts, labels=True):
+    """Passage vectors in two dimensions (PCA): {title: (vectors, languages)}. A language's
+    code stands at the mean of its vectors; lumps by language are language bias."""
+    figure, axes = plt.subplots(1, len(parts), figsize=(5.2 * len(parts), 4.6), squeeze=False)
+    for axis, (title, (vectors, languages)) in zip(axes[0], parts.items()):
+        centred = vectors - vectors.mean(axis=0)
+        _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
+        flat = centred @ directions[:2].T                              # (passages, 2)
+        for number, language in enumerate(sorted(set(languages))):
+            here = flat[languages == language]
+            colour = sns.husl_palette(len(set(languages)), l=0.5)[number]
+            axis.scatter(*here.T, s=12, alpha=0.45, color=colour, marker=MARKERS[number % len(MARKERS)], lw=0)
+            if labels:
+                axis.text(*here.mean(axis=0), language, fontweight="bold", ha="center", va="center",
+                          bbox=dict(boxstyle="round,pad=0.2", fc="white", ec=colour, alpha=0.85))
+        seen = 100 * (sizes[:2] ** 2).sum() / (sizes ** 2).sum()
+        axis.set(title=f"{title}\n(two axes hold {seen:.0f} % of the variance)", xticks=[], yticks=[])
+    figure.tight_layout()
+    return figure
+
+
+def lengths(frame):
+    """Boxes of text lengths in characters; frame: columns language, field, characters."""
+    grid = sns.catplot(data=frame, kind="box", x="language", y="characters", col="field", sharey=False, height=3.4,
+                       aspect=1.5, color="0.8", fliersize=2, linewidth=1)
+    grid.set_titles("{col_name}").set_axis_labels("", "characters")
+    return grid.figure
+
+
+def coverage(rows):
+    """How many items each pair of languages shares: rows as a corpus has them."""
+    table = pd.crosstab(rows["item"], rows["language"]).clip(upper=1)
+    figure, axis = plt.subplots(figsize=(5.6, 4.8))
+    sns.heatmap(table.T @ table, annot=True, fmt="d", cmap="Blues", vmin=0, vmax=2 * len(table), square=True, cbar=False, ax=axis,
+                linewidths=0.5, annot_kws={"fontsize": 9})
+    axis.set(xlabel="", ylabel="", title="Items that two languages share")
+    axis.tick_params(axis="y", rotation=0)
+    return figure

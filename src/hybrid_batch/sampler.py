@@ -1,0 +1,295 @@
+"""Batches: which query meets which passage, and in which languages.
+
+A corpus is one table with a row per (item, language). A batch is a list of pairs of
+row numbers (query row, passage row) of one item each, so one table serves every kind
+of batch. A *kind* says how the languages of the pairs are drawn, a *strategy* is a
+mixture of kinds, and the sampler turns a strategy into batches of one kind each.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from torch.utils.data import Sampler
+
+PAIRINGS = {
+    "mixed": "each pair within one language, languages mixed in the batch (X-X)",
+    "mono": "the whole batch in one language (X-X-mono)",
+    "cross": "each pair across two languages (X-Y)",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of batch: pairing (a key of PAIRINGS), the task whose rows it draws
+    ("qa" or "reasoning"), and the languages it is confined to (None: all)."""
+
+    pairing: str
+    task: str = "qa"
+    languages: tuple | None = None
+
+    def __post_init__(self):
+        if self.pairing not in PAIRINGS:
+            raise ValueError(f"pairing {self.pairing!r} is unknown; choose from {sorted(PAIRINGS)}")
+
+    def __str__(self):
+        where = f" [{' '.join(self.languages)}]" if self.languages else ""
+        return f"{self.task} {self.pairing}{where}"
+
+
+class Mixture(dict):
+    """A strategy: {Kind: share}, shares made to sum to 1, kinds without a share left out.
+
+    ``Mixture({Kind("mono"): .5, Kind("cross"): .5})`` is the paper's hybrid.
+    """
+
+    def __init__(self, shares):
+        if any(share < 0 for share in shares.values()) or not sum(shares.values()) > 0:
+            raise ValueError(f"the shares of a strategy must be 0 or more and not all 0: {shares}")
+        total = sum(shares.values())
+        super().__init__({kind: share / total for kind, share in shares.items() if share})
+
+
+STRATEGIES = {  # name: shares of kinds of question-passage batch, given alpha
+    "X-X": lambda alpha: {Kind("mixed"): 1},
+    "X-X-mono": lambda alpha: {Kind("mono"): 1},
+    "X-Y": lambda alpha: {Kind("cross"): 1},
+    "Hybrid": lambda alpha: {Kind("mono"): alpha, Kind("cross"): 1 - alpha},
+    "En-En": lambda alpha: {Kind("mono", languages=("en",)): 1},
+}
+REASONING = {  # pairing of the reasoning batches: shares
+    "mixed": {"mixed": 1}, "mono": {"mono": 1}, "cross": {"cross": 1},
+    "hybrid": {"mono": 0.5, "cross": 0.5},
+}
+
+
+def strategy(name, alpha=0.5, rho=0.0, reasoning="hybrid"):
+    """The strategy called ``name`` (a key of STRATEGIES) as a Mixture.
+
+    alpha: Hybrid's share of monolingual batches, the rest is cross-lingual.
+    rho: share of reasoning batches; reasoning: how those are paired (a key of REASONING).
+    Raises ValueError for an unknown name or a share outside 0 to 1.
+    """
+    for what, value, table in (("strategy", name, STRATEGIES), ("reasoning pairing", reasoning, REASONING)):
+        if value not in table:
+            raise ValueError(f"{what} {value!r} is unknown; choose from {list(table)}")
+    for what, share in (("alpha", alpha), ("rho", rho)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{what} = {share} is outside 0 to 1")
+    shares = {kind: (1 - rho) * share for kind, share in STRATEGIES[name](alpha).items()}
+    shares |= {Kind(pairing, "reasoning"): rho * share for pairing, share in REASONING[reasoning].items()}
+    return Mixture(shares)
+
+
+class Index:
+    """What the sampler knows of a table: codes, no texts.
+
+    rows: a datasets.Dataset with the columns item, group, language, task, query,
+        passage, negatives (a list of texts). Two items that share a group (or a
+        text) never meet in a batch: their passages would be false negatives.
+    """
+
+    def __init__(self, rows):
+        def codes(column):
+            texts = rows.select_columns([column]).with_format("arrow")[:][column]
+            encoded = pa.chunked_array(texts).dictionary_encode().combine_chunks()
+            return encoded.indices.to_numpy().astype(np.int32), encoded.dictionary.to_pylist()
+
+        self.item, items = codes("item")                               # (rows,)
+        self.group, _ = codes("group")
+        self.language, self.languages = codes("language")
+        self.task, self.tasks = codes("task")
+        # Texts as 64-bit hashes: of the query, and of all that a row adds to the
+        # candidates of a batch, its passage and its negatives.
+        self.query, candidates, counts = np.empty(len(rows), np.uint64), [], []
+        for start in range(0, len(rows), 10_000):
+            chunk = rows[start:start + 10_000]
+            self.query[start:start + 10_000] = _hash(chunk["query"])
+            texts = [[p, *(n or ())] for p, n in zip(chunk["passage"], chunk["negatives"])]
+            candidates.append(_hash([text for part in texts for text in part]))
+            counts += map(len, texts)
+        self._candidates, self._start = np.concatenate(candidates), np.cumsum([0, *counts])
+        self._by_item = np.argsort(self.item, kind="stable")
+        self._item_start = np.cumsum(np.bincount(self.item, minlength=len(items) + 1)[:-1])
+        self._item_start = np.concatenate([[0], self._item_start])
+
+    def candidates(self, row):
+        """Hashes of the row's passage and negatives."""
+        return self._candidates[self._start[row]:self._start[row + 1]].tolist()
+
+    def siblings(self, row):
+        """The rows of the row's item, one a language."""
+        item = self.item[row]
+        return self._by_item[self._item_start[item]:self._item_start[item + 1]]
+
+    def pool(self, kind):
+        """{language code: rows whose query may open a pair of this kind}."""
+        allowed = [code for code, name in enumerate(self.languages)
+                   if kind.languages is None or name in kind.languages]
+        task = self.tasks.index(kind.task) if kind.task in self.tasks else -1
+        rows = np.flatnonzero((self.task == task) & np.isin(self.language, allowed))
+        if kind.pairing == "cross":  # the item must have a second language in the pool
+            rows = rows[np.bincount(self.item[rows], minlength=1)[self.item[rows]] > 1]
+        return {code: rows[self.language[rows] == code] for code in np.unique(self.language[rows]).tolist()}
+
+
+def _hash(texts):
+    return pd.util.hash_array(np.asarray([" ".join(t.split()).casefold() for t in texts], dtype=object))
+
+
+@dataclass
+class _Queue:
+    """Rows in random order, each once before any comes again; rows that do not fit
+    the batch at hand wait at the front for the next."""
+
+    rows: np.ndarray
+    random: np.random.Generator
+    waiting: deque = field(default_factory=deque)
+    order: np.ndarray = field(default_factory=lambda: np.empty(0, int))
+    position: int = 0
+
+    def take(self, fits):
+        """The first row for which ``fits(row)`` is true; None if no row is."""
+        passed, left = [], None  # left: how many of ``passed`` belong to the round before
+        while True:
+            if self.waiting:
+                row = self.waiting.popleft()
+            elif self.position < len(self.order):
+                row = self.order[self.position]
+                self.position += 1
+            elif left is None:  # the round is over: begin another
+                left = len(passed)
+                self.order, self.position = self.random.permutation(self.rows), 0
+                continue
+            else:  # no row fits: undo the round begun in vain
+                self.order, self.position = self.order[:0], 0
+                self.waiting.extend(passed[:left])
+                return None
+            if fits(row):
+                self.waiting.extendleft(reversed(passed))
+                return row
+            passed.append(row)
+
+
+class HybridBatchSampler(Sampler):
+    """Batches of one kind each, drawn from a strategy, for a stock DataLoader.
+
+    Yields lists of 2 * ``pairs`` row numbers: query row, passage row, query row, ...
+    so that a batch can be cut between ranks without cutting a pair.
+
+    rows: the table (or its Index). strategy: a Mixture. pairs: pairs in a batch.
+    batches: batches in an epoch; None takes as many as give one pair for each row.
+    languages: "uniform" draws languages alike, "size" by their numbers of rows.
+    seed, epoch: the same two give the same batches. Being a function of those alone,
+    an epoch is resumed by skipping the batches already seen.
+    Raises ValueError if some kind cannot fill a batch, naming the kind and a remedy.
+    """
+
+    def __init__(self, rows, strategy, pairs, batches=None, seed=0, languages="uniform"):
+        self.index = rows if isinstance(rows, Index) else Index(rows)
+        if languages not in ("uniform", "size"):
+            raise ValueError(f"languages = {languages!r}; choose 'uniform' or 'size'")
+        if pairs < 2:
+            raise ValueError(f"a batch of {pairs} pair has no negatives; use 2 pairs or more")
+        self.strategy, self.pairs, self.seed, self.epoch = strategy, pairs, seed, 0
+        self.languages = languages
+        self.batches = batches or max(1, len(self.index.item) // pairs)
+        self.batch_size, self.drop_last = 2 * pairs, True  # in rows, as the DataLoader counts
+        self.pools = {kind: self.index.pool(kind) for kind in strategy}
+        for kind, pool in self.pools.items():
+            self._check(kind, pool)
+
+    def _check(self, kind, pool):
+        names = self.index.languages
+        if not pool:
+            raise ValueError(f"the table has no rows for {kind} batches: add such rows or set their share to 0")
+        parts = pool.items() if kind.pairing == "mono" else [(None, np.concatenate(list(pool.values())))]
+        for language, rows in parts:
+            groups = len(np.unique(self.index.group[rows]))
+            if groups < self.pairs:
+                where = "" if language is None else f" in {names[language]!r}"
+                raise ValueError(f"{kind} batches of {self.pairs} pairs need as many groups, but there are {groups}"
+                                 f"{where}: make the batch smaller or leave {'it' if where else 'the kind'} out")
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.batches
+
+    def __iter__(self):
+        for _, pairs in self.draw():
+            yield pairs.ravel().tolist()
+
+    def draw(self):
+        """Yield (kind, pairs) for each batch of the epoch; pairs: (pairs, 2) row numbers."""
+        random = np.random.default_rng([self.seed, self.epoch])
+        kinds = list(self.strategy)
+        schedule = random.choice(len(kinds), self.batches, p=[self.strategy[kind] for kind in kinds])
+        queues = {kind: {code: _Queue(rows, random) for code, rows in self.pools[kind].items()} for kind in kinds}
+        for choice in schedule:
+            kind = kinds[choice]
+            yield kind, self._batch(kind, queues[kind], random)
+
+    def _batch(self, kind, queues, random):
+        codes = list(queues)
+        weights = np.array([len(self.pools[kind][code]) if self.languages == "size" else 1.0 for code in codes])
+        only = codes[random.choice(len(codes), p=weights / weights.sum())] if kind.pairing == "mono" else None
+        index, pairs, open_ = self.index, [], np.ones(len(codes), bool)
+        groups, queries, candidates = set(), set(), set()
+
+        def fits(row):
+            """Whether a pair opened by this query row may join the batch; notes its partner."""
+            nonlocal partner
+            if index.group[row] in groups or index.query[row] in queries:
+                return False
+            for partner in [row] if kind.pairing != "cross" else self._partners(kind, row, random):
+                if candidates.isdisjoint(index.candidates(partner)):
+                    return True
+            return False
+
+        partner = None
+        while len(pairs) < self.pairs:
+            if only is None:
+                left = weights * open_
+                code = codes[random.choice(len(codes), p=left / left.sum())]
+            else:
+                code = only
+            row = queues[code].take(fits)
+            if row is None:  # nothing left in this language that may join this batch
+                open_[codes.index(code)] = False
+                if only is not None or not open_.any():
+                    raise ValueError(f"only {len(pairs)} of {self.pairs} pairs of a {kind} batch have passages "
+                                     f"without a text in common: make the batch smaller")
+                continue
+            pairs.append((row, partner))
+            groups.add(index.group[row])
+            queries.add(index.query[row])
+            candidates.update(index.candidates(partner))
+        return np.array(pairs)                                         # (pairs, 2)
+
+    def _partners(self, kind, row, random):
+        """The rows of the same item in other languages of the kind: one drawn, then the others."""
+        index = self.index
+        others = [other for other in index.siblings(row)
+                  if index.language[other] != index.language[row] and index.task[other] == index.task[row]
+                  and index.language[other] in self.pools[kind]]
+        if self.languages == "uniform":
+            drawn = random.integers(len(others))
+        else:
+            sizes = np.array([len(self.pools[kind][index.language[other]]) for other in others], float)
+            drawn = random.choice(len(others), p=sizes / sizes.sum())
+        return [others[drawn], *others[:drawn], *others[drawn + 1:]]
+
+
+def explain(rows, strategy, pairs, batches, seed=0, languages="uniform"):
+    """What a strategy would draw, as a table for figures: a row per pair with batch,
+    slot, kind, item, group, query_language, passage_language."""
+    sampler = HybridBatchSampler(rows, strategy, pairs, batches, seed, languages)
+    item, group, language = rows["item"][:], rows["group"][:], rows["language"][:]
+    return pd.DataFrame([
+        dict(batch=batch, slot=slot, kind=str(kind), item=item[q], group=group[q],
+             query_language=language[q], passage_language=language[p])
+        for batch, (kind, drawn) in enumerate(sampler.draw()) for slot, (q, p) in enumerate(drawn)])

@@ -1,0 +1,361 @@
+"""Experiments: train, evaluate, keep what was measured; and grids of them.
+
+An experiment is trained and measured once: its folder under runs/experiments is named
+after what it is and a fingerprint of all that could change its result, so asking for it
+again reads it.
+"""
+
+import copy
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hybrid_batch import corpora, metrics, statistics
+from hybrid_batch.settings import Settings
+
+RUNS = corpora.ROOT / "runs"
+LIBRARIES = ("torch", "transformers", "sentence-transformers", "datasets", "faiss-cpu", "numpy")
+SHUFFLED = "shuffled"
+MEASURES = {"map": "mAP", "recall@1": "Recall@1", "recall@10": "Recall@10", "rank_distance": "rank distance"}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What to train on what, and what to measure it with.
+
+    strategy None measures the encoder untrained. answers="shuffled" is the control in
+    which reasoning batches teach a wrong option of each item as the right one.
+    interpolation: weights w at which the encoder before and after training is measured too.
+    """
+
+    strategy: str | None
+    alpha: float = 0.5
+    rho: float = 0.0
+    reasoning: str = "hybrid"
+    answers: str = "right"
+    encoder: str = "offline-e5-small"
+    corpus: str = "encyclo11"
+    reasoning_corpus: str = "encyclo11-reasoning"
+    benchmarks: tuple = ("encyclo11",)
+    data: str | None = None
+    languages: tuple | None = None
+    interpolation: tuple = ()
+    keep_encoder: bool = False
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def name(self):
+        """A short name for tables and figures, without the seed."""
+        if self.strategy is None:
+            return "untrained"
+        name = f"Hybrid({self.alpha:g})" if self.strategy == "Hybrid" else self.strategy
+        if self.rho:
+            name += f" + {self.rho:g} reasoning {self.reasoning}" + (", shuffled" if self.answers == SHUFFLED else "")
+        return name
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an experiment left in its folder."""
+
+    folder: Path
+
+    @functools.cached_property
+    def manifest(self):
+        return json.loads((self.folder / "manifest.json").read_text())
+
+    @property
+    def name(self):
+        return self.manifest["name"]
+
+    @property
+    def log(self):
+        """The trainer's log, see trainer.train."""
+        return pd.read_csv(self.folder / "log.csv")
+
+    def systems(self, benchmark):
+        """What was measured on a benchmark: "plain", "means removed", "interpolated w"."""
+        return list(self.manifest["benchmarks"][benchmark]["systems"])
+
+    def ranks(self, benchmark, system="plain"):
+        """The table of ranks that metrics explains."""
+        ranks = pd.read_parquet(self._file(benchmark, system, "ranks"))
+        return ranks
+
+    def top(self, benchmark, system="plain"):
+        """(query languages, (queries, 10) languages of the best passages)."""
+        table = pd.read_parquet(self._file(benchmark, system, "top"))
+        return table.pop("query_language").to_numpy(), table.to_numpy()
+
+    def vectors(self, benchmark, system="plain"):
+        """Passage vectors (passages, dim) and their languages."""
+        with np.load(self._file(benchmark, system, "vectors").with_suffix(".npz")) as saved:
+            return saved["passages"].astype(np.float32), saved["languages"]
+
+    def scores(self, benchmark, system="plain"):
+        """Scores of every query, see metrics.per_query."""
+        return metrics.per_query(self.ranks(benchmark, system))
+
+    def _file(self, benchmark, system, what):
+        return self.folder / f"{Path(benchmark).name}.{system.replace(' ', '-')}.{what}.parquet"
+
+
+def run(experiment, cache=None):
+    """The Run of an experiment: read if it was made before, else trained and measured now.
+
+    A folder appears only when all in it is complete. An interrupted training goes on
+    from its last checkpoint.
+    """
+    quiet()
+    training, validation = _corpora(experiment)
+    benchmarks = {name: corpora.load_benchmark(name, experiment.data, languages=experiment.languages) for name in experiment.benchmarks}
+    identity = {**asdict(experiment), "checksums": [training.checksum if training else None,
+                                                    *(b.checksum for b in benchmarks.values())],
+                "code": code_checksum(), "torch": importlib.metadata.version("torch")}
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+    slug = "".join(c if c.isalnum() or c in ".-" else "-" for c in experiment.name).strip("-")
+    folder = Path(cache or RUNS / "experiments") / f"{slug}-s{experiment.settings.seed}-{key}"
+    if (folder / "manifest.json").exists():
+        return Run(folder)
+    if training is not None:
+        for name, benchmark in benchmarks.items():
+            if len(found := corpora.overlap(training, benchmark)):
+                raise ValueError(f"{len(found)} texts of the corpus {training.name!r} stand in the benchmark {name!r}, "
+                                 f"the first is item {found['item'][0]!r}: take them out of the corpus")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name("." + folder.name)
+    partial.mkdir(exist_ok=True)
+    _make(experiment, training, validation, benchmarks, partial)
+    os.replace(partial, folder)
+    return Run(folder)
+
+
+def _corpora(experiment):
+    if experiment.strategy is None:
+        return None, None
+    named = {"train": experiment.corpus, "validation": experiment.corpus}
+    if experiment.corpus.endswith(".jsonl"):  # a file of rows has no splits
+        named["validation"] = "encyclo11"
+    parts = {split: corpora.load_corpus(name, split, experiment.languages) for split, name in named.items()}
+    if experiment.rho:
+        extra = corpora.load_corpus(experiment.reasoning_corpus, "train", experiment.languages)
+        if experiment.answers == SHUFFLED:
+            extra = corpora.shuffle_answers(extra, experiment.settings.seed)
+        parts["train"] = corpora.join(parts["train"], extra)
+    return parts["train"], parts["validation"]
+
+
+def _make(experiment, training, validation, benchmarks, folder):
+    from hybrid_batch import encoders, retrieval, sampler, trainer  # torch is slow to import
+
+    start = time.time()
+    encoder = copy.deepcopy(_untrained(experiment.encoder))
+    mixture, steps = None, 0
+    if training is not None:
+        mixture = sampler.strategy(experiment.strategy, experiment.alpha, experiment.rho, experiment.reasoning)
+        before = encoders.parameters(encoder) if experiment.interpolation else None
+        log = trainer.train(encoder, training, mixture, experiment.settings, validation,
+                            folder / "checkpoints", resume=True)
+        log.to_csv(folder / "log.csv", index=False)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        steps = int(log.step.max())
+        if experiment.keep_encoder:
+            encoder.save(str(folder / "encoder"))
+    trained, result = time.time(), Run(folder)
+    measured = {name: {"checksum": b.checksum, "queries": len(b.queries), "passages": len(b.passages),
+                       "systems": []} for name, b in benchmarks.items()}
+
+    def measure(name, benchmark, system, vectors):
+        ranks, top = retrieval.rank(vectors, benchmark)
+        ranks.to_parquet(result._file(name, system, "ranks"))
+        table = pd.DataFrame(top, columns=[f"top{i + 1}" for i in range(top.shape[1])])
+        table.assign(query_language=benchmark.queries.language).to_parquet(result._file(name, system, "top"))
+        np.savez(result._file(name, system, "vectors").with_suffix(".npz"),
+                 passages=vectors.passages.astype(np.float16), languages=benchmark.passages.language.to_numpy(str))
+        measured[name]["systems"].append(system)
+
+    weights = [None, *experiment.interpolation] if training is not None else [None]
+    after = encoders.parameters(encoder) if len(weights) > 1 else None
+    for weight in weights:
+        if weight is not None:
+            encoders.interpolate(encoder, before, after, weight)
+        for name, benchmark in benchmarks.items():
+            print(f"evaluating: {experiment.name}{'' if weight is None else f', interpolated {weight:g}'} on {name}",
+                  flush=True)
+            vectors = retrieval.embed(encoder, benchmark)
+            measure(name, benchmark, "plain" if weight is None else f"interpolated {weight:g}", vectors)
+            if weight is None:
+                measure(name, benchmark, "means removed", retrieval.remove_language_means(vectors, benchmark))
+    manifest = {
+        "name": experiment.name, "experiment": asdict(experiment), "steps": steps,
+        "shares": {str(kind): share for kind, share in (mixture or {}).items()},
+        "corpus_checksum": training.checksum if training else None, "benchmarks": measured,
+        "device": _device(encoder.device), "seconds": {"training": round(trained - start, 1),
+                                                       "evaluation": round(time.time() - trained, 1)},
+        **environment()}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+
+@functools.lru_cache(maxsize=1)
+def _untrained(name):
+    """The encoder as it was loaded, for the runs of a grid to copy."""
+    from hybrid_batch import encoders
+
+    return encoders.load(name)
+
+
+def grid(experiments, cache=None):
+    """Runs of several experiments, in order; what is done already is read."""
+    runs = []
+    for number, experiment in enumerate(experiments, 1):
+        print(f"[{number}/{len(experiments)}] {experiment.name}, seed {experiment.settings.seed}", flush=True)
+        runs.append(run(experiment, cache))
+    return runs
+
+
+def seeds(experiment, numbers):
+    """The same experiment with each of several seeds."""
+    return [replace(experiment, settings=replace(experiment.settings, seed=seed)) for seed in numbers]
+
+
+def save_index(runs, path):
+    """Write down where runs lie, for other notebooks to find them."""
+    write(path, json.dumps([os.path.relpath(run.folder, corpora.ROOT) for run in runs], indent=1))
+
+
+def load_index(path):
+    """The runs that ``save_index`` wrote down; [] if there is no such file."""
+    path = corpora.ROOT / path
+    if not path.exists():
+        return []
+    runs = [Run(corpora.ROOT / folder) for folder in json.loads(path.read_text())]
+    if missing := [run.folder for run in runs if not (run.folder / "manifest.json").exists()]:
+        raise FileNotFoundError(f"{path} names the run {missing[0]}, which is gone: run 02_training again")
+    return runs
+
+
+def table(runs, benchmark, measures=tuple(MEASURES), draws=1000):
+    """Macro figures of runs with 95 % intervals over groups of queries.
+
+    Runs of one name are seeds: their scores are averaged query by query first. Returns a
+    row per (strategy, system, setting, measure): label, value, low, high, groups, seeds.
+    """
+    rows = []
+    for (name, system), scores in by_system(runs, benchmark).items():
+        label = name if system == "plain" else f"{name}, {system}"
+        number = sum(run.name == name for run in runs)
+        for measure in measures:
+            for setting, row in statistics.bootstrap(scores, measure, draws).iterrows():
+                rows.append(dict(label=label, strategy=name, system=system, setting=setting, measure=measure,
+                                 **row, seeds=number))
+    return pd.DataFrame(rows)
+
+
+def wide(table, columns=(("Mo", "map"), ("Cr", "map"), ("Mul", "map"), ("Mul", "rank_distance"))):
+    """A table of figures to read: a line a system, "value [low, high]"."""
+    result = {}
+    for setting, measure in columns:
+        part = table[(table.setting == setting) & (table.measure == measure)].set_index("label")
+        digits = 0 if measure in metrics.BIAS else 3
+        result[f"{setting} {MEASURES[measure]}"] = part.apply(
+            lambda row: f"{row.value:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]", axis=1)
+    return pd.DataFrame(result).reindex(list(dict.fromkeys(table.label))).rename_axis("")
+
+
+def by_system(runs, benchmark):
+    """{(name, system): scores of every query, averaged over seeds}."""
+    parts = {}
+    for run_ in runs:
+        for system in run_.systems(benchmark):
+            parts.setdefault((run_.name, system), []).append(run_.scores(benchmark, system))
+    keys = ["setting", *metrics.QUERY, "passage_language"]
+    return {key: pd.concat(scores).groupby(keys, as_index=False, sort=False).mean()
+            if len(scores) > 1 else scores[0] for key, scores in parts.items()}
+
+
+def evaluate(encoder_name, benchmark_name, data=None, languages=None):
+    """Measure an encoder on a benchmark: what the command line prints, as a dict."""
+    from hybrid_batch import encoders, retrieval
+
+    quiet()
+    benchmark = corpora.load_benchmark(benchmark_name, data, languages=languages)
+    encoder = encoders.load(encoder_name)
+    ranks, _ = retrieval.rank(retrieval.embed(encoder, benchmark, progress=True), benchmark)
+    scores = metrics.per_query(ranks)
+    result = metrics.macro(scores)
+    intervals = {m: statistics.bootstrap(scores, m) for m in ("map", "recall@1", "recall@10", "rank_distance")}
+    for measure, interval in intervals.items():
+        for end in ("low", "high"):
+            result[f"{measure}_{end}"] = interval[end]
+    by_language = metrics.per_language(scores)
+    return {
+        "encoder": encoder_name, "benchmark": benchmark_name, "benchmark_sha256": benchmark.checksum,
+        "queries": len(benchmark.queries), "groups": int(benchmark.queries.group.nunique()),
+        "candidates": benchmark.counts().passages.to_dict(),
+        "macro": _plain(result), "languages": json.loads(by_language.to_json(orient="records", double_precision=6)),
+        "bias": {"peer": {language: metrics.peer(part.rank_mul, part.passage_language)
+                          for language, part in ranks.groupby("query_language")}},
+        "device": _device(encoder.device), **environment()}
+
+
+def _plain(frame):
+    """{row: {column: value}}, what is not measured left out."""
+    return {index: {k: round(v, 6) for k, v in row.items() if pd.notna(v)} for index, row in frame.T.items()}
+
+
+def quiet():
+    """Leave the terminal and the notebooks to our own progress and results."""
+    import datasets
+    import transformers
+
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+
+
+def environment():
+    """What a manifest says of the machine's software."""
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=corpora.ROOT, capture_output=True, text=True)
+    return {"commit": git.stdout.strip() or None, "code": code_checksum(), "python": platform.python_version(),
+            "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES}}
+
+
+def code_checksum():
+    """sha256 of the package's sources: runs made by other code are not reused."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.name not in ("figures.py", "notebooks.py", "__main__.py"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _device(device):
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+
+
+def write(path, text):
+    """Write a file whole or not at all, and leave it alone if it holds the text already."""
+    path = Path(path)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as stream:
+        stream.write(text)
+    os.replace(stream.name, path)
+    return path

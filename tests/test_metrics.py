@@ -1,0 +1,221 @@
+"""Measures against numbers worked out by hand and against ranx and pytrec_eval."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from hybrid_batch import metrics
+
+INF = math.inf
+
+
+@pytest.mark.parametrize("ranks, expected", [
+    ([1], 1), ([4], 1 / 4), ([INF], 0), ([1, 2, 3], 1),
+    ([1, 3], (1 / 1 + 2 / 3) / 2), ([3, 1], (1 / 1 + 2 / 3) / 2),
+    ([2, 5, 6], (1 / 2 + 2 / 5 + 3 / 6) / 3), ([2, INF], (1 / 2) / 2), ([INF, INF], 0),
+])
+def test_average_precision_by_hand(ranks, expected):
+    assert metrics.average_precision(ranks) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("ranks, k, expected", [
+    ([1], 1, 1), ([2], 1, 0), ([10], 10, 1), ([11], 10, 0), ([1, 10, 11, INF], 10, 1 / 2), ([INF], 10, 0)])
+def test_recall_by_hand(ranks, k, expected):
+    assert metrics.recall(ranks, k) == expected
+
+
+@pytest.mark.parametrize("ranks, k, expected", [
+    ([1], 10, 1), ([3], 10, 1 / 2), ([7], 10, 1 / 3), ([11], 10, 0), ([INF], 10, 0), ([2, 1], 10, 1),
+    ([1, 3], 10, (1 + 1 / 2) / (1 + 1 / math.log2(3))), ([3, INF], 10, (1 / 2) / (1 + 1 / math.log2(3))),
+    ([1, 2, 3], 1, 1),  # no more than k can be found, so the best possible has k terms
+])
+def test_ndcg_by_hand(ranks, k, expected):
+    assert metrics.ndcg(ranks, k) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("ranks, distance, last", [
+    ([5], 0, 5), ([1, 2, 3], 2, 3), ([40, 7, 12], 33, 40), ([3, INF], INF, INF), ([INF, INF], INF, INF)])
+def test_rank_distance_and_max_rank_by_hand(ranks, distance, last):
+    assert metrics.rank_distance(ranks) == distance
+    assert metrics.max_rank(ranks) == last
+
+
+# Against other programs
+
+
+@pytest.fixture(scope="module")
+def random_run():
+    """(qrels, run) of 40 queries: 1 to 6 relevant passages of 60, 50 retrieved, no ties."""
+    random, qrels, run = np.random.default_rng(7), {}, {}
+    for query in range(40):
+        relevant = random.choice(60, random.integers(1, 7), replace=False)
+        scores = random.permutation(60)[:50] / 60
+        qrels[f"q{query}"] = {f"p{passage}": 1 for passage in relevant}
+        run[f"q{query}"] = {f"p{passage}": float(score) for passage, score in zip(random.permutation(60), scores)}
+    return qrels, run
+
+
+def ranks_of(qrels, run):
+    """{query: ranks of its relevant passages}; infinity for those not retrieved."""
+    places = {query: {passage: place for place, passage in enumerate(sorted(scores, key=lambda p: -scores[p]), 1)}
+              for query, scores in run.items()}
+    return {query: [places[query].get(passage, INF) for passage in passages] for query, passages in qrels.items()}
+
+
+OURS = {
+    "map": metrics.average_precision,
+    "recall_10": lambda ranks: metrics.recall(ranks, 10),
+    "recall_1": lambda ranks: metrics.recall(ranks, 1),
+    "ndcg_cut_10": lambda ranks: metrics.ndcg(ranks, 10),
+    "ndcg_cut_3": lambda ranks: metrics.ndcg(ranks, 3),
+}
+
+
+def test_measures_equal_those_of_pytrec_eval(random_run):
+    import pytrec_eval
+
+    qrels, run = random_run
+    measures = {"map", "recall.1,10", "ndcg_cut.3,10"}
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, measures).evaluate(run)
+    for query, ranks in ranks_of(qrels, run).items():
+        for name, ours in OURS.items():
+            assert ours(ranks) == pytest.approx(theirs[query][name], abs=1e-9)
+
+
+def test_measures_equal_those_of_ranx(random_run, monkeypatch):
+    import numba
+
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)  # it would compile for half a minute
+    import ranx
+
+    qrels, run = random_run
+    names = {"map": "map", "recall_1": "recall@1", "recall_10": "recall@10", "ndcg_cut_10": "ndcg@10"}
+    theirs = ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), list(names.values()))
+    for ours, name in names.items():
+        mean = np.mean([OURS[ours](ranks) for ranks in ranks_of(qrels, run).values()])
+        assert mean == pytest.approx(theirs[name], abs=1e-9)
+
+
+def test_the_table_of_measures_holds_what_its_names_say():
+    for ranks in ([1], [2, 9], [4, 12, INF]):
+        values = {name: measure(ranks) for name, measure in metrics.MEASURES.items()}
+        assert values == {"map": metrics.average_precision(ranks), "recall@1": metrics.recall(ranks, 1),
+                          "recall@10": metrics.recall(ranks, 10), "ndcg@10": metrics.ndcg(ranks, 10)}
+
+
+# Language bias
+
+
+def kruskal_by_hand(*samples):
+    """Kruskal and Wallis's H with the correction for ties, and its chi-square tail."""
+    every = np.concatenate(samples)
+    places = np.array([np.mean(np.flatnonzero(np.sort(every) == value)) + 1 for value in every])
+    n, h, start = len(every), 0, 0
+    for sample in samples:
+        h += places[start:start + len(sample)].sum() ** 2 / len(sample)
+        start += len(sample)
+    ties = sum(count**3 - count for count in np.unique(every, return_counts=True)[1])
+    h = (12 / (n * (n + 1)) * h - 3 * (n + 1)) / (1 - ties / (n**3 - n))
+    return stats.chi2.sf(h, len(samples) - 1)
+
+
+def test_peer_is_near_zero_for_a_biased_ranking_and_not_for_a_fair_one():
+    random, languages = np.random.default_rng(0), np.repeat(["de", "en", "hi"], 30)
+    fair = random.integers(1, 50, 90)
+    biased = fair + np.where(languages == "en", 0, 40)
+    assert metrics.peer(fair, languages) > 0.05
+    assert metrics.peer(biased, languages) < 1e-6
+    for ranks in (fair, biased):
+        by_hand = kruskal_by_hand(*(ranks[languages == language] for language in ("de", "en", "hi")))
+        assert metrics.peer(ranks, languages) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("ranks, languages", [([], []), ([1, 2], ["en", "en"]), ([3, 3, 3], ["en", "de", "hi"])])
+def test_peer_sees_no_bias_where_nothing_can_be_compared(ranks, languages):
+    assert metrics.peer(ranks, languages) == 1
+
+
+def test_language_shares_by_hand():
+    top = np.array([["en", "en", "de", "hi"], ["en", "en", "en", "de"], ["de", "de", "de", "de"]])
+    shares = metrics.language_shares(["en", "en", "hi"], top)
+    assert shares.loc["en"].to_dict() == {"en": 5 / 8, "de": 2 / 8, "hi": 1 / 8}
+    assert shares.loc["hi"].to_dict() == {"en": 0, "de": 1, "hi": 0}
+    assert np.allclose(shares.sum(axis=1), 1)
+
+
+# Tables
+
+
+@pytest.fixture
+def tiny(make_ranks):
+    """Two items in en and de: in the own language item a is found first, b second; across
+    languages a second, b fourth. The German passages stand 100 places further down in the
+    mixed pool."""
+    return make_ranks(["en", "de"], lambda item, x, y: {"a": 1, "b": 2}[item] * (1 if x == y else 2))
+
+
+def test_per_query_scores_each_query_in_each_setting(tiny):
+    scores = metrics.per_query(tiny).set_index(["setting", "item", "query_language", "passage_language"])
+    assert len(scores) == 4 + 4 + 4
+    assert scores["map"]["Mo", "a", "de", "de"] == 1
+    assert scores["map"]["Mo", "b", "de", "de"] == 1 / 2
+    assert scores["map"]["Cr", "b", "de", "en"] == 1 / 4
+    assert scores["recall@1"]["Cr", "a", "en", "de"] == 0
+    assert scores["recall@10"]["Cr", "a", "en", "de"] == 1
+    mul = scores.loc["Mul", "b", "en", "all"]  # its passages are at 2 (en) and 104 (de)
+    assert mul["map"] == pytest.approx((1 / 2 + 2 / 104) / 2)
+    assert (mul["recall@10"], mul.rank_distance, mul.max_rank) == (1 / 2, 102, 104)
+    assert scores.rank_distance.notna().sum() == scores.max_rank.notna().sum() == 4
+
+
+def test_per_query_scores_what_it_is_asked_for(tiny):
+    scores = metrics.per_query(tiny, measures=("ndcg@10",))
+    assert set(scores) == {"setting", "group", "item", "query_language", "passage_language", "ndcg@10",
+                           "rank_distance", "max_rank"}
+
+
+def test_per_language_means_over_queries_and_counts_them(tiny):
+    table = metrics.per_language(metrics.per_query(tiny)).set_index(["setting", "query_language", "passage_language"])
+    assert len(table) == 2 + 2 + 2
+    assert (table.queries == 2).all()
+    assert table["map"]["Mo", "en", "en"] == (1 + 1 / 2) / 2
+    assert table["map"]["Cr", "en", "de"] == (1 / 2 + 1 / 4) / 2
+    assert table.rank_distance["Mul", "en", "all"] == ((102 - 1) + (104 - 2)) / 2
+    assert table.rank_distance["Mul", "de", "all"] == ((101 - 2) + (102 - 4)) / 2
+
+
+def test_macro_weighs_languages_alike_however_many_queries_they_have(make_ranks):
+    ranks = make_ranks(["en", "de"], lambda item, x, y: {"a": 1, "b": 2}[item] * (1 if x == y else 2))
+    ranks = ranks[~((ranks.item == "b") & (ranks.query_language == "de"))]  # German has one query only
+    macro = metrics.macro(metrics.per_query(ranks))
+    assert macro["map"]["Mo"] == ((1 + 1 / 2) / 2 + 1) / 2
+    assert macro["map"]["Cr"] == ((1 / 2 + 1 / 4) / 2 + 1 / 2) / 2
+    assert macro.rank_distance["Mul"] == (101.5 + 99) / 2
+
+
+@pytest.mark.parametrize("languages", [["en"], ["en", "de"], ["ar", "de", "en", "hi", "zh"]])
+def test_macro_averages_l_monolingual_l_times_l_minus_1_cross_lingual_and_l_mixed_settings(languages, make_ranks):
+    macro = metrics.macro(metrics.per_query(make_ranks(languages, lambda item, x, y: 1)))
+    count = len(languages)
+    expected = {"Mo": count, "Cr": count * (count - 1), "Mul": count}
+    assert macro.settings.to_dict() == {setting: number for setting, number in expected.items() if number}
+    assert list(macro.index) == [setting for setting in metrics.SETTINGS if expected[setting]]
+
+
+def test_a_table_without_ranks_gives_a_table_without_scores():
+    empty = pd.DataFrame(columns=["group", "item", "query_language", "passage_language", "rank", "rank_mul"])
+    assert len(metrics.per_query(empty)) == 0
+
+
+def test_transfer_by_hand(make_ranks):
+    rank = {("en", "en"): 1, ("de", "de"): 2, ("hi", "hi"): 4,
+            ("en", "de"): 2, ("en", "hi"): 4, ("de", "en"): 4, ("de", "hi"): 8, ("hi", "en"): 5, ("hi", "de"): 10}
+    table = metrics.transfer(metrics.per_query(make_ranks(["en", "de", "hi"], lambda item, x, y: rank[x, y])))
+    assert table.mono.to_dict() == {"en": 1, "de": 1 / 2, "hi": 1 / 4}
+    assert table.cross_from.to_dict() == pytest.approx({"en": 3 / 8, "de": 3 / 16, "hi": 3 / 20})
+    assert table.cross_into.to_dict() == pytest.approx({"en": 9 / 40, "de": 3 / 10, "hi": 3 / 16})
+    assert table.gap.to_dict() == pytest.approx({"en": 5 / 8, "de": 5 / 16, "hi": 1 / 10})
+    assert table.ratio.to_dict() == pytest.approx({"en": 3 / 8, "de": 3 / 8, "hi": 3 / 5})

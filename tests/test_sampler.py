@@ -1,0 +1,423 @@
+"""Batches keep their promises whatever the table: see the docstrings of sampler."""
+
+from collections import Counter
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from accelerate import skip_first_batches
+from accelerate.data_loader import BatchSamplerShard
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from torch.utils.data import DataLoader
+
+from hybrid_batch import sampler
+from hybrid_batch.corpora import FEATURES
+from hybrid_batch.sampler import REASONING, STRATEGIES, HybridBatchSampler, Index, Kind, Mixture, explain, strategy
+
+LANGUAGES = ("en", "de", "hi", "th")
+CASES = [(name, rho, reasoning) for name in STRATEGIES
+         for rho, reasoning in [(0, "hybrid"), *((0.5, reasoning) for reasoning in REASONING)]]
+
+
+def row(item, language, task="qa", group=None, query=None, passage=None, negatives=0):
+    """A row whose texts say where they come from, unless they are given."""
+    if isinstance(negatives, int):
+        negatives = [f"n{i}:{item}:{language}" for i in range(negatives)]
+    return dict(item=item, group=group or item, language=language, task=task, negatives=negatives,
+                query=query or f"q:{item}:{language}", passage=passage or f"p:{item}:{language}")
+
+
+def table(*rows):
+    return Dataset.from_list(list(rows), features=FEATURES)
+
+
+def parallel(items, languages=LANGUAGES, tasks=("qa", "reasoning")):
+    """Every item in every language; reasoning items have three negatives."""
+    return table(*(row(f"{task}{i}", language, task, negatives=3 * (task == "reasoning"))
+                   for task in tasks for i in range(items) for language in languages))
+
+
+def unbalanced(sizes, task="qa"):
+    """Items in one language each, as many as ``sizes`` says."""
+    return table(*(row(f"{language}{i}", language, task) for language, size in sizes.items() for i in range(size)))
+
+
+@st.composite
+def rows_of_any_table(draw, whole=0):
+    """Rows of two tasks: partial parallelism, groups of several items, repeated texts, some
+    with negatives. The first ``whole`` items of a task are in all languages, in groups of
+    their own, with texts of their own: with them, batches of as many pairs always exist."""
+    languages = draw(st.sampled_from([LANGUAGES[:2], LANGUAGES]))
+    rows = []
+    for task in ("qa", "reasoning"):
+        for i in range(whole):
+            rows += [row(f"{task}{i}", language, task, negatives=i) for language in languages]
+        for i in range(whole, whole + draw(st.integers(0 if whole else 2, 6))):
+            group = f"{task}{draw(st.integers(0, whole + 4))}"
+            for language in draw(st.lists(st.sampled_from(languages), min_size=1, unique=True)):
+                shared = st.sampled_from([None, None, None, f"Shared {task}", f" shared  {task.upper()}", "other"])
+                negatives = draw(st.lists(st.sampled_from([f"n:{task}{i}:{language}", "other", f"shared {task}"]),
+                                          max_size=2, unique=True))
+                rows.append(row(f"{task}{i}", language, task, group, draw(shared), draw(shared), negatives))
+    return draw(st.permutations(rows))
+
+
+def normal(text):
+    return " ".join(text.split()).casefold()
+
+
+def check(rows, batches):
+    """Assert what holds for every batch (kind, pairs) of row numbers."""
+    rows = rows.to_list()
+    for kind, pairs in batches:
+        opened, answered = [rows[q] for q, _ in pairs], [rows[p] for _, p in pairs]
+        assert [q["item"] for q in opened] == [p["item"] for p in answered]
+        assert {r["task"] for r in opened + answered} == {kind.task}
+        languages = [(q["language"], p["language"]) for q, p in zip(opened, answered)]
+        if kind.languages:
+            assert {language for pair in languages for language in pair} <= set(kind.languages)
+        if kind.pairing == "cross":
+            assert all(x != y for x, y in languages)
+        else:
+            assert all(x == y for x, y in languages)
+        if kind.pairing == "mono":
+            assert len(set(languages)) == 1
+        assert len({q["group"] for q in opened}) == len(pairs)
+        assert len({normal(q["query"]) for q in opened}) == len(pairs)
+        texts = [{normal(text) for text in (p["passage"], *p["negatives"])} for p in answered]
+        assert len(set.union(*texts)) == sum(map(len, texts))
+
+
+@contextmanager
+def bounded_queues():
+    """Fail instead of hanging: a queue may look at each row it holds, and at each once more."""
+    take = sampler._Queue.take
+
+    def counted_take(queue, fits):
+        left = len(queue.waiting) + len(queue.order) - queue.position + len(queue.rows)
+
+        def counted(number):
+            nonlocal left
+            left -= 1
+            assert left >= 0, "a queue looks at its rows for ever"
+            return fits(number)
+
+        return take(queue, counted)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampler._Queue, "take", counted_take)
+        yield
+
+
+# Batches
+
+
+@pytest.mark.parametrize("name, rho, reasoning", CASES)
+@pytest.mark.parametrize("languages", ["uniform", "size"])
+def test_every_batch_keeps_the_promises_of_its_kind(name, rho, reasoning, languages):
+    mixture = strategy(name, rho=rho, reasoning=reasoning)
+
+    @settings(max_examples=8)
+    @given(st.data())
+    def holds(data):
+        pairs = data.draw(st.integers(2, 4), "pairs")
+        rows = table(*data.draw(rows_of_any_table(whole=pairs), "rows"))
+        batches = HybridBatchSampler(rows, mixture, pairs, batches=9, seed=data.draw(st.integers(0, 99)),
+                                     languages=languages)
+        drawn = list(batches.draw())
+        assert len(drawn) == len(batches) == 9
+        assert all(numbers.shape == (pairs, 2) for _, numbers in drawn)
+        assert {kind for kind, _ in drawn} <= set(mixture)
+        check(rows, drawn)
+
+    holds()
+
+
+@given(rows_of_any_table(), st.sampled_from(CASES), st.integers(2, 5))
+@settings(max_examples=150)
+def test_any_table_gives_right_batches_or_a_value_error(rows, case, pairs):
+    name, rho, reasoning = case
+    rows, drawn = table(*rows), []
+    with bounded_queues():
+        try:
+            for batch in HybridBatchSampler(rows, strategy(name, rho=rho, reasoning=reasoning), pairs, 6).draw():
+                drawn.append(batch)
+        except ValueError as error:
+            assert "make the batch smaller" in str(error) or "add such rows" in str(error)
+    check(rows, drawn)
+
+
+@pytest.mark.parametrize("name, rho, reasoning", CASES)
+def test_the_loader_gets_pairs_whose_texts_have_one_origin(name, rho, reasoning):
+    rows = parallel(6)
+    batches = HybridBatchSampler(rows, strategy(name, rho=rho, reasoning=reasoning), 4, batches=12)
+    loaded = list(DataLoader(rows, batch_sampler=batches, collate_fn=list))
+    assert len(loaded) == 12
+    for batch in loaded:
+        assert len(batch) == 8
+        queries, passages = batch[::2], batch[1::2]
+        origins = [(q["query"].split(":"), p["passage"].split(":")) for q, p in zip(queries, passages)]
+        assert all((q[0], p[0], q[1]) == ("q", "p", p[1]) for q, p in origins)
+        assert len({r["task"] for r in batch}) == 1
+
+
+def test_iterating_yields_the_drawn_pairs_interleaved():
+    batches = HybridBatchSampler(parallel(6), strategy("Hybrid", rho=0.3), 4, batches=10)
+    flat = [[number for pair in pairs for number in pair] for _, pairs in batches.draw()]
+    assert list(batches) == flat
+    assert all(type(number) is int for batch in batches for number in batch)
+
+
+def test_a_pair_never_crosses_tasks_even_if_tasks_share_an_item_id():
+    rows = table(*(row(str(i), language, task) for i in range(4)
+                   for language, task in (("en", "qa"), ("de", "qa"), ("hi", "reasoning"))),
+                 *(row(f"x{i}", language) for i in range(4) for language in ("hi", "en")))
+    check(rows, HybridBatchSampler(rows, strategy("X-Y"), 3, batches=50).draw())
+
+
+def test_a_partner_whose_text_collides_gives_way_to_one_that_fits():
+    rows = table(row("a", "en"), row("a", "de", passage="x", negatives=["y"]),
+                 row("b", "en"), row("b", "de", passage="x"), row("b", "hi", passage="y"))
+    for seed in range(100):
+        check(rows, HybridBatchSampler(rows, strategy("X-Y"), 2, batches=2, seed=seed).draw())
+
+
+def test_batches_is_one_pair_a_row_if_not_given():
+    rows = parallel(6, tasks=["qa"])
+    assert len(HybridBatchSampler(rows, strategy("X-X"), 4)) == len(rows) // 4
+    assert len(HybridBatchSampler(rows.select(range(12)), strategy("X-X"), 3)) == 4
+
+
+# Seeds, epochs, ranks, resuming
+
+
+def test_seed_and_epoch_alone_decide_the_batches():
+    rows, mixture = parallel(8), strategy("Hybrid", rho=0.4)
+
+    def batches(seed, epoch, used=False):
+        made = HybridBatchSampler(rows, mixture, 4, batches=10, seed=seed)
+        if used:
+            list(made)
+        made.set_epoch(epoch)
+        return list(made)
+
+    first = batches(1, 0)
+    assert first == batches(1, 0, used=True)
+    assert batches(1, 3) == batches(1, 3, used=True)
+    assert first not in (batches(2, 0), batches(1, 1), batches(0, 1))
+
+
+def test_two_ranks_get_the_halves_of_each_batch_and_no_pair_is_cut():
+    rows = parallel(8)
+    batches = HybridBatchSampler(rows, strategy("Hybrid", rho=0.4), 6, batches=10)
+    shards = [list(BatchSamplerShard(batches, 2, rank, split_batches=True)) for rank in (0, 1)]
+    assert [left + right for left, right in zip(*shards, strict=True)] == list(batches)
+    kinds = [kind for kind, _ in batches.draw()]
+    assert len(set(kinds)) > 2
+    for shard in shards:
+        check(rows, zip(kinds, (np.reshape(half, (3, 2)) for half in shard), strict=True))
+
+
+def test_an_epoch_is_resumed_by_skipping_what_was_seen():
+    rows = parallel(8)
+    batches = HybridBatchSampler(rows, strategy("Hybrid", rho=0.4), 4, batches=10, seed=3)
+    batches.set_epoch(2)
+    whole = list(DataLoader(rows, batch_sampler=batches, collate_fn=list))
+    rest = skip_first_batches(DataLoader(rows, batch_sampler=batches, collate_fn=list), 7)
+    assert list(rest) == whole[7:]
+
+
+def test_explain_tells_what_the_sampler_draws():
+    rows, mixture = parallel(6), strategy("Hybrid", rho=0.4)
+    told = explain(rows, mixture, 3, batches=8, seed=5)
+    assert list(told.columns) == ["batch", "slot", "kind", "item", "group", "query_language", "passage_language"]
+    records, expected = rows.to_list(), []
+    for number, (kind, pairs) in enumerate(HybridBatchSampler(rows, mixture, 3, 8, seed=5).draw()):
+        for slot, (q, p) in enumerate(pairs):
+            expected.append((number, slot, str(kind), records[q]["item"], records[q]["group"],
+                             records[q]["language"], records[p]["language"]))
+    assert list(told.itertuples(index=False, name=None)) == expected
+
+
+# References: the same thing said slowly
+
+
+@given(rows_of_any_table(), st.sampled_from(list(sampler.PAIRINGS)), st.sampled_from(["qa", "reasoning"]),
+       st.sampled_from([None, ("en",), ("en", "hi")]))
+def test_the_pool_of_a_kind_is_that_of_a_slow_loop(rows, pairing, task, languages):
+    def belongs(r):
+        def inside(other):
+            return other["task"] == task and (languages is None or other["language"] in languages)
+
+        partners = [o for o in rows if inside(o) and o["item"] == r["item"] and o["language"] != r["language"]]
+        return inside(r) and (pairing != "cross" or bool(partners))
+
+    expected = {}
+    for number, r in enumerate(rows):
+        if belongs(r):
+            expected.setdefault(r["language"], []).append(number)
+    index = Index(table(*rows))
+    pool = index.pool(Kind(pairing, task, languages))
+    assert {index.languages[code]: numbers.tolist() for code, numbers in pool.items()} == expected
+
+
+@given(st.integers(2, 12), st.integers(2, 12), st.sampled_from(["X-X", "X-X-mono"]))
+def test_each_row_comes_once_before_any_comes_again(items, pairs, name):
+    rows, seen = parallel(max(items, pairs), ["en"], ["qa"]), Counter()
+    for batch in HybridBatchSampler(rows, strategy(name), pairs, batches=2 * items):
+        seen.update(batch[::2])
+        counts = [seen[number] for number in range(len(rows))]
+        assert max(counts) - min(counts) <= 1
+
+
+@given(st.integers(1, 8), st.lists(st.frozensets(st.integers(0, 7)), max_size=40))
+def test_a_queue_is_a_list_from_which_the_first_row_that_fits_is_taken(size, wishes):
+    queue, random = sampler._Queue(np.arange(size), np.random.default_rng(0)), np.random.default_rng(0)
+    pending = []
+    for wish in wishes:
+        if not wish & set(pending):  # another round; it is dropped again if it does not help
+            fresh = random.permutation(size).tolist()
+            pending += fresh if wish & set(fresh) else []
+        expected = next((number for number in pending if number in wish), None)
+        if expected is not None:
+            pending.remove(expected)
+        assert queue.take(wish.__contains__) == expected
+
+
+# Shares
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    (dict(name="X-X"), {"qa mixed": 1}),
+    (dict(name="X-X-mono"), {"qa mono": 1}),
+    (dict(name="X-Y"), {"qa cross": 1}),
+    (dict(name="En-En"), {"qa mono [en]": 1}),
+    (dict(name="Hybrid"), {"qa mono": 0.5, "qa cross": 0.5}),
+    (dict(name="Hybrid", alpha=0.7), {"qa mono": 0.7, "qa cross": 0.3}),
+    (dict(name="Hybrid", alpha=1), {"qa mono": 1}),
+    (dict(name="Hybrid", alpha=0), {"qa cross": 1}),
+    (dict(name="X-X", rho=0.2, reasoning="mixed"), {"qa mixed": 0.8, "reasoning mixed": 0.2}),
+    (dict(name="X-X-mono", rho=0.2, reasoning="mono"), {"qa mono": 0.8, "reasoning mono": 0.2}),
+    (dict(name="En-En", rho=0.2, reasoning="cross"), {"qa mono [en]": 0.8, "reasoning cross": 0.2}),
+    (dict(name="Hybrid", alpha=0.25, rho=0.2),
+     {"qa mono": 0.2, "qa cross": 0.6, "reasoning mono": 0.1, "reasoning cross": 0.1}),
+    (dict(name="Hybrid", rho=1, reasoning="mono"), {"reasoning mono": 1}),
+])
+def test_a_strategy_has_the_shares_of_its_definition(arguments, expected):
+    assert {str(kind): share for kind, share in strategy(**arguments).items()} == pytest.approx(expected)
+
+
+def test_a_mixture_scales_its_shares_to_one():
+    mixture = Mixture({Kind("mono"): 3, Kind("cross"): 1, Kind("mixed"): 0})
+    assert mixture == {Kind("mono"): 0.75, Kind("cross"): 0.25}
+
+
+def fits(counts, shares):
+    """Whether counts are what the shares lead one to expect (chi-square)."""
+    shares = {key: share for key, share in shares.items() if share}
+    assert set(counts) == set(shares)
+    total, weight = sum(counts.values()), sum(shares.values())
+    observed, expected = zip(*((counts[key], total * shares[key] / weight) for key in shares))
+    return stats.chisquare(observed, expected).pvalue > 0.001
+
+
+@pytest.mark.parametrize("arguments", [dict(), dict(alpha=0.2), dict(rho=0.25), dict(alpha=0.7, rho=0.1)])
+def test_kinds_come_in_the_proportion_of_their_shares(arguments):
+    mixture = strategy("Hybrid", **arguments)
+    assert fits(Counter(kind for kind, _ in HybridBatchSampler(parallel(4), mixture, 2, 2000).draw()), mixture)
+
+
+SIZES = {"en": 30, "de": 10, "hi": 5}
+UNIFORM = dict.fromkeys(SIZES, 1)
+
+
+@pytest.mark.parametrize("languages, shares", [("uniform", UNIFORM), ("size", SIZES)])
+@pytest.mark.parametrize("name", ["X-X-mono", "X-X"])
+def test_languages_are_drawn_alike_or_by_size(name, languages, shares):
+    rows = unbalanced(SIZES)
+    batches = HybridBatchSampler(rows, strategy(name), 2, 1500, languages=languages)
+    used = rows["language"][:]
+    counts = Counter(used[number] for batch in batches for number in (batch[::2] if name == "X-X" else batch[:1]))
+    assert fits(counts, shares)
+    assert not fits(counts, UNIFORM if languages == "size" else SIZES)
+
+
+@pytest.mark.parametrize("languages", ["uniform", "size"])
+def test_cross_lingual_pairs_draw_both_languages_alike_or_by_size(languages):
+    rows = table(*(row(f"i{i}", language) for i in range(40) for language in LANGUAGES[:3]),
+                 *(row(f"j{i}", language) for i in range(40) for language in LANGUAGES[:2]))
+    used = rows["language"][:]
+    opened, answered = Counter(), Counter()
+    for _, pairs in HybridBatchSampler(rows, strategy("X-Y"), 2, 2000, languages=languages).draw():
+        for q, p in pairs:
+            opened[used[q]] += 1
+            if used[q] == "hi":  # its items have both other languages
+                answered[used[p]] += 1
+    assert fits(opened, UNIFORM if languages == "uniform" else {"en": 80, "de": 80, "hi": 40})
+    assert fits(answered, {"en": 1, "de": 1})
+
+
+def test_a_partner_is_drawn_by_the_size_of_its_language():
+    rows = table(*(row(f"i{i}", language) for i in range(20) for language in ("en", "de", "hi")),
+                 *(row(f"j{i}", language) for i in range(60) for language in ("en", "de")),
+                 *(row(f"k{i}", language) for i in range(60) for language in ("en", "th")))
+    used, items = rows["language"][:], rows["item"][:]
+    shares = {"uniform": {"en": 1, "de": 1}, "size": {"en": 140, "de": 80}}
+    for languages, expected in shares.items():
+        batches = HybridBatchSampler(rows, strategy("X-Y"), 2, 3000, languages=languages)
+        answered = Counter(used[p] for batch in batches for q, p in zip(batch[::2], batch[1::2])
+                           if used[q] == "hi" and items[q].startswith("i"))
+        assert fits(answered, expected)
+
+
+# Errors
+
+
+@pytest.mark.parametrize("call, named", [
+    (lambda: strategy("X-Z"), ["strategy 'X-Z'", "X-X-mono"]),
+    (lambda: strategy("Hybrid", reasoning="both"), ["reasoning pairing 'both'", "hybrid"]),
+    (lambda: strategy("Hybrid", alpha=1.1), ["alpha = 1.1", "0 to 1"]),
+    (lambda: strategy("Hybrid", alpha=float("nan")), ["alpha = nan", "0 to 1"]),
+    (lambda: strategy("Hybrid", rho=-0.1), ["rho = -0.1", "0 to 1"]),
+    (lambda: Kind("monolingual"), ["pairing 'monolingual'", "mono"]),
+    (lambda: Mixture({Kind("mono"): -1, Kind("cross"): 2}), ["shares", "-1"]),
+    (lambda: Mixture({Kind("mono"): 0}), ["not all 0"]),
+    (lambda: Mixture({}), ["not all 0"]),
+    (lambda: HybridBatchSampler(parallel(3), strategy("X-X"), 1), ["1 pair", "use 2 pairs or more"]),
+    (lambda: HybridBatchSampler(parallel(3), strategy("X-X"), 2, languages="all"), ["'all'", "'uniform' or 'size'"]),
+])
+def test_a_wrong_argument_is_named_with_what_is_right(call, named):
+    with pytest.raises(ValueError) as error:
+        call()
+    assert all(part in str(error.value) for part in named), error.value
+
+
+@pytest.mark.parametrize("name, rows, named", [
+    ("X-X-mono", unbalanced({"en": 5, "hi": 3}), ["qa mono", "4 pairs", "there are 3 in 'hi'", "make the batch smaller"]),
+    ("X-X", unbalanced({"en": 2, "hi": 1}), ["qa mixed", "there are 3", "leave the kind out"]),
+    ("X-Y", parallel(3, tasks=["qa"]), ["qa cross", "there are 3", "make the batch smaller"]),
+    ("X-Y", unbalanced({"en": 9, "hi": 9}), ["no rows for qa cross", "set their share to 0"]),
+    ("En-En", unbalanced({"de": 9}), ["no rows for qa mono [en]", "set their share to 0"]),
+    ("X-X", parallel(9, tasks=["reasoning"]), ["no rows for qa mixed", "set their share to 0"]),
+    ("X-X", table(*(row(str(i), "en", group="one") for i in range(9))), ["qa mixed", "there are 1"]),
+])
+def test_a_batch_that_cannot_be_filled_is_refused_at_once(name, rows, named):
+    with pytest.raises(ValueError) as error:
+        HybridBatchSampler(rows, strategy(name), 4)
+    assert all(part in str(error.value) for part in named), error.value
+
+
+def test_reasoning_batches_need_reasoning_rows():
+    with pytest.raises(ValueError, match="no rows for reasoning mono"):
+        HybridBatchSampler(parallel(5, tasks=["qa"]), strategy("X-X", rho=0.1), 4)
+
+
+@pytest.mark.parametrize("name", ["X-X", "X-X-mono", "X-Y"])
+@pytest.mark.parametrize("same", [dict(query="Same"), dict(passage="Same"), dict(negatives=["Same"])])
+def test_texts_that_collide_end_in_an_error_and_never_hang(name, same):
+    rows = table(*(row(str(i), language, **same) for i in range(6) for language in LANGUAGES[:2]))
+    with bounded_queues(), pytest.raises(ValueError, match="only 1 of 3 pairs of a qa .*: make the batch smaller"):
+        list(HybridBatchSampler(rows, strategy(name), 3, batches=5))

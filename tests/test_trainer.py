@@ -1,0 +1,172 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tiny
+import torch
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+from hybrid_batch import corpora, encoders, sampler, trainer
+from hybrid_batch.settings import Settings
+
+SETTINGS = Settings(steps=6, batch_size=6, learning_rate=1e-3, eval_every=2, eval_batches=2, max_length=16)
+HYBRID = sampler.strategy("Hybrid")
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    return tiny.encoder(tmp_path)
+
+
+def weights(encoder):
+    return torch.cat([value.flatten().float() for value in encoders.parameters(encoder).values()])
+
+
+def test_two_trainings_with_one_seed_are_identical_and_another_seed_differs(tmp_path):
+    found = []
+    for number, seed in enumerate((0, 0, 1)):
+        folder = tmp_path / str(number)
+        model = tiny.encoder(folder)
+        log = trainer.train(model, tiny.corpus(), HYBRID, Settings(**{**vars(SETTINGS), "seed": seed}))
+        found.append((weights(model), log))
+    assert torch.equal(found[0][0], found[1][0])
+    pd.testing.assert_frame_equal(found[0][1], found[1][1])
+    assert not torch.equal(found[0][0], found[2][0])
+
+
+def test_training_lowers_the_loss_and_logs_every_step(encoder):
+    settings = Settings(steps=60, batch_size=8, learning_rate=3e-3, max_length=16)
+    log = trainer.train(encoder, tiny.corpus(), HYBRID, settings)
+    assert log.step.tolist() == list(range(1, 61))
+    assert log.loss.tail(10).mean() < 0.7 * log.loss.head(10).mean()
+    assert log.learning_rate.iloc[-1] < log.learning_rate.max()
+
+
+def test_the_weights_kept_are_those_of_the_best_look(encoder, tmp_path, monkeypatch):
+    """A learning rate that ruins the encoder: the best look is not the last."""
+    validation = tiny.corpus(12)
+    settings = Settings(steps=40, batch_size=6, learning_rate=0.05, eval_every=2, eval_batches=3, patience=3, max_length=16)
+    log = trainer.train(encoder, tiny.corpus(), HYBRID, settings, validation, tmp_path / "run")
+    looks = log.validation_loss.dropna()
+    assert looks.idxmin() != looks.index[-1] and log.step.max() < 40  # stopped early
+    loss = MultipleNegativesRankingLoss(encoder, scale=1 / settings.temperature)
+    collate = trainer.PairCollator(encoder.preprocess, encoder.prompts)
+    values = []
+    with torch.no_grad():
+        for batch in trainer.validation_sampler(validation.rows, settings):
+            features = collate([validation.rows[row] for row in batch])
+            columns = [{key.removeprefix(f"{name}_"): value for key, value in features.items() if key.startswith(f"{name}_")}
+                       for name in ("anchor", "positive")]
+            values.append(float(loss(columns, None)))
+    assert sum(values) / len(values) == pytest.approx(looks.min(), rel=1e-4)
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
+
+
+def test_an_interrupted_training_goes_on_to_the_same_end(tmp_path, monkeypatch):
+    whole = tiny.encoder(tmp_path / "a")
+    whole_log = trainer.train(whole, tiny.corpus(), HYBRID, SETTINGS, tiny.corpus(12), tmp_path / "run-a")
+
+    class Stop(Exception):
+        pass
+
+    original = trainer._Progress.on_log
+
+    def interrupt(self, args, state, control, logs=None, **rest):
+        original(self, args, state, control, logs=logs, **rest)
+        if state.global_step == 3:
+            raise Stop
+
+    monkeypatch.setattr(trainer._Progress, "on_log", interrupt)
+    with pytest.raises(Stop):
+        trainer.train(tiny.encoder(tmp_path / "b"), tiny.corpus(), HYBRID, SETTINGS, tiny.corpus(12), tmp_path / "run-b")
+    assert [p.name for p in (tmp_path / "run-b").glob("checkpoint-*")] == ["checkpoint-2"]
+    monkeypatch.setattr(trainer._Progress, "on_log", original)
+    resumed = tiny.encoder(tmp_path / "c")
+    log = trainer.train(resumed, tiny.corpus(), HYBRID, SETTINGS, tiny.corpus(12), tmp_path / "run-b", resume=True)
+    assert torch.equal(weights(whole), weights(resumed))
+    pd.testing.assert_frame_equal(log, whole_log)
+
+
+def test_frozen_word_embeddings_stay_and_the_rest_moves(encoder):
+    before = encoders.parameters(encoder)
+    trainer.train(encoder, tiny.corpus(), HYBRID, Settings(**{**vars(SETTINGS), "freeze_embeddings": True}))
+    after = encoders.parameters(encoder)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not any("word_embeddings" in name for name in moved) and any("attention" in name for name in moved)
+
+
+def test_the_collator_pairs_rows_and_takes_the_language_of_the_passage_for_negatives():
+    rows = [dict(query=f"q{i}", passage=f"p{i}", negatives=[f"n{i}a", f"n{i}b", f"n{i}c"][:3 - i // 3]) for i in range(4)]
+    collator = trainer.PairCollator(None, {"query": "Q ", "passage": "P "})
+    assert collator.columns(rows) == {"anchor": ["q0", "q2"], "positive": ["p1", "p3"], "negative_1": ["n1a", "n3a"],
+                                      "negative_2": ["n1b", "n3b"]}
+    assert list(trainer.PairCollator(None, collator.prompts or {"query": "", "passage": ""}, False).columns(rows)) == [
+        "anchor", "positive"]
+
+
+def test_queries_and_passages_get_their_prompts():
+    seen = {}
+
+    def preprocess(texts, prompt=None, task=None):
+        seen[texts[0]] = prompt
+        return {"input_ids": torch.zeros(len(texts), 1)}
+
+    collator = trainer.PairCollator(preprocess, {"query": "query: ", "passage": "passage: "})
+    collator([dict(query="q", passage="x", negatives=["x"]), dict(query="y", passage="p", negatives=["n"])])
+    assert seen == {"q": "query: ", "p": "passage: ", "n": "passage: "}
+
+
+def test_hard_negatives_change_what_is_learnt_and_can_be_switched_off(tmp_path):
+    plain, with_negatives = tiny.corpus(task="reasoning"), tiny.corpus(negatives=3, task="reasoning")
+    mixture = sampler.Mixture({sampler.Kind("mono", "reasoning"): 1})
+    ends = {}
+    for name, corpus, use in (("none", plain, True), ("used", with_negatives, True), ("off", with_negatives, False)):
+        model = tiny.encoder(tmp_path / name)
+        trainer.train(model, corpus, mixture, Settings(**{**vars(SETTINGS), "hard_negatives": use}))
+        ends[name] = weights(model)
+    assert torch.equal(ends["none"], ends["off"]) and not torch.equal(ends["none"], ends["used"])
+
+
+def test_cached_gradients_learn_as_the_plain_loss_does(tmp_path):
+    logs = []
+    for size in (0, 4):
+        model = tiny.encoder(tmp_path / str(size))
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.Dropout):
+                layer.p = 0.0
+        logs.append(trainer.train(model, tiny.corpus(), HYBRID, Settings(**{**vars(SETTINGS), "mini_batch": size})).loss)
+    pd.testing.assert_series_equal(*logs, rtol=1e-3)
+
+
+def test_mixed_strategies_train_on_two_tasks(encoder):
+    both = corpora.join(tiny.corpus(), tiny.corpus(negatives=2, task="reasoning"))
+    log = trainer.train(encoder, both, sampler.strategy("Hybrid", rho=0.5), SETTINGS)
+    assert len(log) == 6 and log.loss.notna().all()
+
+
+def test_validation_batches_are_the_same_for_all_seeds_and_fit_small_sets():
+    rows = tiny.corpus(5).rows
+    batches = [list(trainer.validation_sampler(rows, Settings(**{**vars(SETTINGS), "seed": seed}))) for seed in (0, 1)]
+    assert batches[0] == batches[1] and {len(batch) for batch in batches[0]} == {2 * 5}
+
+
+def test_early_stopping_needs_a_folder(encoder):
+    with pytest.raises(ValueError, match="give train.. a folder"):
+        trainer.train(encoder, tiny.corpus(), HYBRID, SETTINGS, tiny.corpus(12))
+
+
+@pytest.mark.parametrize("wrong", [dict(steps=0), dict(temperature=0.0), dict(learning_rate=-1.0), dict(patience=0)])
+def test_settings_that_make_no_sense_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Settings(**wrong)
+
+
+def test_a_trained_encoder_is_saved_as_safetensors_without_corpus_texts(encoder, tmp_path):
+    trainer.train(encoder, tiny.corpus(), HYBRID, SETTINGS)
+    encoder.save(str(tmp_path / "saved"))
+    files = {path.name for path in (tmp_path / "saved").rglob("*") if path.is_file()}
+    assert "model.safetensors" in files and not any(Path(name).suffix in (".bin", ".pt", ".pkl") for name in files)
+    card = (tmp_path / "saved" / "README.md").read_text()
+    assert not any(text in card for text in tiny.corpus().rows["passage"][:])
+    assert json.loads((tmp_path / "saved" / "config_sentence_transformers.json").read_text())["prompts"]["query"] == "query: "
