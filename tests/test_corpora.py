@@ -82,7 +82,7 @@ def test_the_checksum_changes_with_the_files(write):
 @pytest.mark.parametrize("rows, named", [
     ([ROW, "{"], ["line 2", "not a JSON object"]),
     ([ROW, "[1]"], ["line 2", "not a JSON object"]),
-    ([ROW, "", ROW], ["line 2", "not a JSON object"]),
+    ([ROW, "", dict(ROW, item="")], ["line 3", "'item'", "not empty"]),  # empty lines are left out, but counted
     ([ROW, {k: v for k, v in ROW.items() if k != "item"}], ["line 2", "'item'", "not None"]),
     ([dict(ROW, query=" ")], ["line 1", "'query'", "not empty"]),
     ([dict(ROW, passage=7)], ["line 1", "'passage'", "must be a text", "not 7"]),
@@ -279,7 +279,7 @@ def without(field):
     ("[]", ["TypeError"]),
     *((without(field), [f"'{field}'"]) for field in (
         "data", "paragraphs", "context", "sentence_breaks", "qas", "answers", "answer_start", "question", "id")),
-    (json.dumps(ENGLISH).replace('"answers": [{"text": "cold"', '"answers": [], "was": [{"text": "cold"'), ["IndexError"]),
+    (json.dumps(ENGLISH).replace('"answers": [', '"answers": [], "was": ['), ["IndexError"]),
 ])
 def test_a_malformed_file_is_named_with_the_form_it_needs(text, named, folder):
     path = folder / "mine" / "en.json"
@@ -290,7 +290,7 @@ def test_a_malformed_file_is_named_with_the_form_it_needs(text, named, folder):
         assert part in str(error.value), error.value
 
 
-@pytest.mark.parametrize("start", [10, 99])  # between two sentences; behind the last
+@pytest.mark.parametrize("start", [9, 99])  # between two sentences; behind the last
 def test_a_question_without_an_answering_sentence_is_named_with_its_file(start, folder):
     wrong = json.loads(json.dumps(ENGLISH))
     wrong["data"][0]["paragraphs"][0]["qas"][0]["answers"][0]["answer_start"] = start

@@ -177,14 +177,16 @@ def test_per_query_scores_what_it_is_asked_for(tiny):
                            "rank_distance", "max_rank"}
 
 
-def test_per_language_means_over_queries_and_counts_them(tiny):
-    table = metrics.per_language(metrics.per_query(tiny)).set_index(["setting", "query_language", "passage_language"])
+def test_per_language_means_over_queries_and_counts_them(make_ranks):
+    first = {"a": 1, "b": 2, "c": 10}
+    ranks = make_ranks(["en", "de"], lambda item, x, y: first[item] * (1 if x == y else 2), items=first)
+    table = metrics.per_language(metrics.per_query(ranks)).set_index(["setting", "query_language", "passage_language"])
     assert len(table) == 2 + 2 + 2
-    assert (table.queries == 2).all()
-    assert table["map"]["Mo", "en", "en"] == (1 + 1 / 2) / 2
-    assert table["map"]["Cr", "en", "de"] == (1 / 2 + 1 / 4) / 2
-    assert table.rank_distance["Mul", "en", "all"] == ((102 - 1) + (104 - 2)) / 2
-    assert table.rank_distance["Mul", "de", "all"] == ((101 - 2) + (102 - 4)) / 2
+    assert (table.queries == 3).all()
+    assert table["map"]["Mo", "en", "en"] == pytest.approx((1 + 1 / 2 + 1 / 10) / 3)
+    assert table["map"]["Cr", "en", "de"] == pytest.approx((1 / 2 + 1 / 4 + 1 / 20) / 3)
+    assert table.rank_distance["Mul", "en", "all"] == ((102 - 1) + (104 - 2) + (120 - 10)) / 3
+    assert table.rank_distance["Mul", "de", "all"] == ((101 - 2) + (102 - 4) + (110 - 20)) / 3
 
 
 def test_macro_weighs_languages_alike_however_many_queries_they_have(make_ranks):

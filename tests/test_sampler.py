@@ -92,12 +92,16 @@ def check(rows, batches):
 
 
 @contextmanager
-def bounded_queues():
-    """Fail instead of hanging: a queue may look at each row it holds, and at each once more."""
+def bounded_queues(takes):
+    """Fail instead of hanging: rows are taken from queues so often at most, and for each a
+    queue may look at the rows it holds, and at all its rows once more."""
     take = sampler._Queue.take
 
     def counted_take(queue, fits):
-        left = len(queue.waiting) + len(queue.order) - queue.position + len(queue.rows)
+        nonlocal takes
+        takes -= 1
+        assert takes >= 0, "a batch asks its queues for ever"
+        left = 2 * len(queue.line) + len(queue.rows)
 
         def counted(number):
             nonlocal left
@@ -141,7 +145,7 @@ def test_every_batch_keeps_the_promises_of_its_kind(name, rho, reasoning, langua
 def test_any_table_gives_right_batches_or_a_value_error(rows, case, pairs):
     name, rho, reasoning = case
     rows, drawn = table(*rows), []
-    with bounded_queues():
+    with bounded_queues(takes=6 * (pairs + len(LANGUAGES))):
         try:
             for batch in HybridBatchSampler(rows, strategy(name, rho=rho, reasoning=reasoning), pairs, 6).draw():
                 drawn.append(batch)
@@ -169,6 +173,13 @@ def test_iterating_yields_the_drawn_pairs_interleaved():
     flat = [[number for pair in pairs for number in pair] for _, pairs in batches.draw()]
     assert list(batches) == flat
     assert all(type(number) is int for batch in batches for number in batch)
+
+
+@pytest.mark.parametrize("pairing", sampler.PAIRINGS)
+def test_a_kind_can_be_confined_to_some_languages(pairing):
+    mixture = Mixture({Kind(pairing, languages=("en", "hi")): 0.5, Kind("cross", "reasoning", ("de", "th")): 0.5})
+    rows = parallel(6)
+    check(rows, HybridBatchSampler(rows, mixture, 4, batches=20).draw())
 
 
 def test_a_pair_never_crosses_tasks_even_if_tasks_share_an_item_id():
@@ -396,7 +407,7 @@ def test_a_wrong_argument_is_named_with_what_is_right(call, named):
 
 
 @pytest.mark.parametrize("name, rows, named", [
-    ("X-X-mono", unbalanced({"en": 5, "hi": 3}), ["qa mono", "4 pairs", "there are 3 in 'hi'", "make the batch smaller"]),
+    ("X-X-mono", unbalanced({"en": 5, "hi": 3}), ["qa mono", "4 pairs", "3 in 'hi'", "make the batch smaller"]),
     ("X-X", unbalanced({"en": 2, "hi": 1}), ["qa mixed", "there are 3", "leave the kind out"]),
     ("X-Y", parallel(3, tasks=["qa"]), ["qa cross", "there are 3", "make the batch smaller"]),
     ("X-Y", unbalanced({"en": 9, "hi": 9}), ["no rows for qa cross", "set their share to 0"]),
@@ -419,5 +430,6 @@ def test_reasoning_batches_need_reasoning_rows():
 @pytest.mark.parametrize("same", [dict(query="Same"), dict(passage="Same"), dict(negatives=["Same"])])
 def test_texts_that_collide_end_in_an_error_and_never_hang(name, same):
     rows = table(*(row(str(i), language, **same) for i in range(6) for language in LANGUAGES[:2]))
-    with bounded_queues(), pytest.raises(ValueError, match="only 1 of 3 pairs of a qa .*: make the batch smaller"):
+    refused = pytest.raises(ValueError, match="only 1 of 3 pairs of a qa .*: make the batch smaller")
+    with bounded_queues(takes=3 + 2), refused:
         list(HybridBatchSampler(rows, strategy(name), 3, batches=5))

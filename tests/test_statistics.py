@@ -160,12 +160,13 @@ def test_p_is_small_for_a_strong_effect_and_one_for_none():
 
 @pytest.mark.parametrize("other", [
     table([0.1, 0.2, 0.3, 0.4]).iloc[:3],
+    table([0.1, 0.2, 0.3, 0.4, 0.5], group=[0, 1, 2, 3, 3]),
     table([0.1, 0.2, 0.3, 0.4], group=[0, 1, 2, 2]),
     table([0.1, 0.2, 0.3, 0.4], group=[4, 5, 6, 7]),
     table([0.1, 0.2, 0.3, 0.4]).assign(item=["i0", "i1", "i2", "i9"]),
     table([0.1, 0.2, 0.3, 0.4], cell=("Mo", "de", "de")),
     table([0.1, 0.2, 0.3, np.nan]),
-], ids=["query missing", "other grouping", "other groups", "other item", "other language", "query not scored"])
+], ids=["query missing", "query more", "other grouping", "other groups", "other item", "other language", "not scored"])
 def test_systems_scored_on_different_queries_are_not_compared(other):
     with pytest.raises(ValueError, match="same queries"):
         compare(table([0.1, 0.2, 0.3, 0.4]), other, "map", draws=10)

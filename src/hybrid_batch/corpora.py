@@ -123,10 +123,8 @@ def load_benchmark(name, data=None, split="test", languages=None):
         every sentence, the answer is the sentence where the first answer begins.
     data: the folder that holds the folder ``name``; needed for all but our own.
     """
-    if name == "encyclo11":
-        return _own_benchmark(split, languages)
-    if name == "encyclo11-reasoning":
-        return _own_reasoning_benchmark(split, languages)
+    if name in ("encyclo11", "encyclo11-reasoning"):
+        return _own_benchmark(name, split, languages)
     return _lareqa(name, data, languages)
 
 
@@ -160,17 +158,16 @@ def own_reasoning(language, split=None):
 
 
 def _own_file(kind, language, split):
-    entries = [entry for _, entry in _lines(OWN / "encyclo11" / kind / f"{language}.jsonl")]
     splits = json.loads((OWN / "encyclo11" / "splits.json").read_text())
-    if split is None:
-        return entries
-    if split not in splits:
+    if split not in (None, *splits):
         raise ValueError(f"split {split!r} is unknown: encyclo11 has {sorted(splits)}")
-    return [entry for entry in entries if entry["id"] in set(splits[split])]
+    entries = [entry for _, entry in _lines(OWN / "encyclo11" / kind / f"{language}.jsonl")]
+    return [entry for entry in entries if split is None or entry["id"] in splits[split]]
 
 
-def _own_files(kind):
-    return sorted((OWN / "encyclo11" / kind).glob("*.jsonl")) + [OWN / "encyclo11" / "splits.json"]
+def _own_files(name):
+    kind = "passages" if name == "encyclo11" else "reasoning"
+    return [*sorted((OWN / "encyclo11" / kind).glob("*.jsonl")), OWN / "encyclo11" / "splits.json"]
 
 
 def _own_rows(name, split):
@@ -186,23 +183,20 @@ def _own_rows(name, split):
                 rows.append(dict(item=entry["id"], group=entry["id"], language=language, task="reasoning",
                                  query=entry["stem"], passage=options[entry["answer"]],
                                  negatives=[o for i, o in enumerate(options) if i != entry["answer"]]))
-    return rows, _own_files("passages" if name == "encyclo11" else "reasoning")
+    return rows, _own_files(name)
 
 
-def _own_benchmark(split, languages):
+def _own_benchmark(name, split, languages):
     def texts(language):
-        for entry in own_passages(language, split):
-            yield entry["id"], entry["sentences"], [(q["id"], q["text"], q["answer"]) for q in entry["questions"]]
+        if name == "encyclo11":
+            for entry in own_passages(language, split):
+                yield entry["id"], entry["sentences"], [(q["id"], q["text"], q["answer"]) for q in entry["questions"]]
+        else:
+            for entry in own_reasoning(language, split):
+                yield entry["id"], entry["options"], [(entry["id"], entry["stem"], entry["answer"])]
 
-    return _assemble("encyclo11", texts, languages or LANGUAGES, _own_files("passages"))
-
-
-def _own_reasoning_benchmark(split, languages):
-    def texts(language):
-        for entry in own_reasoning(language, split):
-            yield entry["id"], entry["options"], [(entry["id"], entry["stem"], entry["answer"])]
-
-    return _assemble("encyclo11-reasoning", texts, languages or LANGUAGES, _own_files("reasoning"))
+    _known(languages or [], LANGUAGES, name)
+    return _assemble(name, texts, languages or LANGUAGES, _own_files(name))
 
 
 def _lareqa(name, data, languages):
@@ -228,7 +222,7 @@ def _lareqa(name, data, languages):
                         start = qa["answers"][0]["answer_start"]
                         where = [i for i, (begin, end) in enumerate(breaks) if begin <= start < end]
                         if len(where) != 1:
-                            raise ValueError(f"question {qa['id']} is answered by {len(where)} sentences, not one")
+                            raise ValueError(f"{path}: question {qa['id']} is answered by {len(where)} sentences, not one")
                         questions.append((qa["id"], qa["question"], where[0]))
                     yield f"{a}/{p}", [paragraph["context"][begin:end] for begin, end in breaks], questions
         except (KeyError, IndexError, TypeError, json.JSONDecodeError) as error:
@@ -241,7 +235,6 @@ def _lareqa(name, data, languages):
 def _assemble(name, texts, languages, files):
     """A Benchmark from ``texts(language)``, which yields (paragraph, sentences, [(item,
     question, index of the sentence that answers)])."""
-    _known(languages, languages, name)
     queries, passages, relevant = [], [], []
     for language in languages:
         for paragraph, sentences, questions in texts(language):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -97,10 +97,10 @@ def offline_e5_small(path=None, device=None):
         type_vocab_size=config["token_types"], layer_norm_eps=config["epsilon"],
         pad_token_id=ids["pad"], bos_token_id=ids["bos"], eos_token_id=ids["eos"],
     ))
-    for weight in model.pooler.parameters():  # mean pooling does without; zeros, so that no two copies differ
-        torch.nn.init.zeros_(weight)
-    pooler = {f"pooler.{name}": value for name, value in model.pooler.state_dict().items()}
-    model.load_state_dict({_bert_name(name): value for name, value in weights.items()} | pooler, strict=True)
+    state = {name: torch.zeros_like(value) for name, value in model.pooler.state_dict(prefix="pooler.").items()}
+    shapes = {name: value.shape for name, value in model.state_dict().items()}  # mean pooling needs no pooler
+    state |= {_bert_name(name): flat.reshape(shapes[_bert_name(name)]) for name, flat in weights.items()}
+    model.load_state_dict(state, strict=True)
     with tempfile.TemporaryDirectory() as folder:  # Transformer reads folders only
         model.save_pretrained(folder)
         _tokenizer(pieces, scores, ids).save_pretrained(folder)
@@ -121,7 +121,7 @@ def _package_file():
 def read_q4(path):
     """Read the data file (format E5S1, little-endian).
 
-    Returns (config, pieces, scores, special ids, {tensor name: float32 tensor}).
+    Returns (config, pieces, scores, special ids, {tensor name: flat float32 tensor}).
     """
     data = Path(path).read_bytes()
     found = hashlib.sha256(data).hexdigest()
@@ -158,8 +158,7 @@ def read_q4(path):
         name = array("u1", take("H")).tobytes().decode()
         _, elements, offset, size = take("BIQQ")
         raw = np.frombuffer(data, "u1", size, offset)
-        flat = raw.view("<f4").copy() if size == 4 * elements else _dequantise(raw, block)
-        weights[name] = torch.from_numpy(flat).reshape(_shape(name, config))
+        weights[name] = torch.from_numpy(raw.view("<f4").copy() if size == 4 * elements else _dequantise(raw, block))
     return config, pieces, scores.tolist(), dict(bos=bos, eos=eos, pad=pad, unk=unk), weights
 
 
@@ -172,26 +171,12 @@ def _dequantise(raw, block):
     return ((nibbles.astype(np.float32) - 8) * scale).ravel()
 
 
-def _shape(name, config):
-    hidden, wide = config["hidden"], config["feed_forward"]
-    fixed = {"emb.word": (config["vocabulary"], hidden), "emb.pos": (config["positions"], hidden),
-             "emb.type": (config["token_types"], hidden)}
-    wide_part = {"fi.w": (wide, hidden), "fo.w": (hidden, wide), "fi.b": (wide,)}
-    ending = ".".join(name.split(".")[1:])
-    if name in fixed:
-        return fixed[name]
-    square = name.endswith(".w") and ending.split(".")[0] in ("q", "k", "v", "ao")
-    return wide_part.get(ending, (hidden, hidden) if square else (hidden,))
-
-
 def _bert_name(name):
     """The name in transformers' BertModel of a tensor of the data file."""
-    fixed = {"emb.word": "embeddings.word_embeddings.weight",
-             "emb.pos": "embeddings.position_embeddings.weight",
-             "emb.type": "embeddings.token_type_embeddings.weight",
-             "emb.ln.w": "embeddings.LayerNorm.weight", "emb.ln.b": "embeddings.LayerNorm.bias"}
+    fixed = {"emb.word": "word_embeddings.weight", "emb.pos": "position_embeddings.weight",
+             "emb.type": "token_type_embeddings.weight", "emb.ln.w": "LayerNorm.weight", "emb.ln.b": "LayerNorm.bias"}
     if name in fixed:
-        return fixed[name]
+        return f"embeddings.{fixed[name]}"
     layer, part, kind = name.split(".")
     parts = {"q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value",
              "ao": "attention.output.dense", "aln": "attention.output.LayerNorm",
@@ -203,7 +188,7 @@ def _tokenizer(pieces, scores, ids):
     """XLM-R's Unigram tokenizer over the file's pieces."""
     core = Tokenizer(Unigram(list(zip(pieces, scores)), unk_id=ids["unk"], byte_fallback=False))
     core.normalizer = normalizers.Sequence(
-        [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(" {2,}", " ")])
+        [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     core.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     core.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
     bos, eos = pieces[ids["bos"]], pieces[ids["eos"]]

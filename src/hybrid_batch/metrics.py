@@ -35,7 +35,7 @@ def ndcg(ranks, k):
 def rank_distance(ranks):
     """Largest minus smallest rank of the relevant passages in the mixed pool: 0 cannot
     be reached, n - 1 is the least for n passages. Infinite if one was not found."""
-    return float(np.max(ranks) - np.min(ranks))
+    return float(np.max(ranks) - np.min(ranks)) if np.isfinite(ranks).all() else float("inf")
 
 
 def max_rank(ranks):

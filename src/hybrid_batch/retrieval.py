@@ -89,35 +89,34 @@ def rank(embeddings, benchmark, top=10, chunk=512):
 
 def rank_faiss(embeddings, benchmark, depth=1000, top=10):
     """As ``rank`` for pools too large to score at once: the ``depth`` best of each pool
-    by exact search with FAISS; passages below have rank infinity. What lies above depth
-    has the same rank as with ``rank``."""
+    by exact search with FAISS; passages below have rank infinity, the others the rank that
+    ``rank`` gives."""
     frame = _pairs(benchmark)
     codes, languages = pd.factorize(benchmark.passages.language)
-    pool, mixed = np.full(len(frame), np.inf), np.full(len(frame), np.inf)
+    query, passage = frame["query"].to_numpy(), frame["passage"].to_numpy()
 
-    def search(rows, queries):
+    def search(candidates, queries, positions):
+        """Search among the passages ``candidates``; ranks of the pairs at ``positions`` of frame."""
         index = faiss.IndexFlatIP(embeddings.passages.shape[1])
-        index.add(embeddings.passages[rows])
-        scores, found = index.search(embeddings.queries[queries], min(depth, len(rows)))
-        return np.round(scores, DECIMALS), rows[found]
-
-    def fill(ranks, rows, positions):
-        """Ranks of the relevant passages at ``positions`` of frame in the pool ``rows``."""
-        queries, where = np.unique(frame["query"].to_numpy()[positions], return_inverse=True)
-        scores, found = search(rows, queries)
-        for number in range(len(queries)):
-            mine = positions[where == number]
-            place = {passage: i for i, passage in enumerate(found[number])}
-            hit = [p for p in mine if frame["passage"].iat[p] in place]
+        index.add(embeddings.passages[candidates])
+        scores, found = index.search(embeddings.queries[queries], min(depth + 1, len(candidates)))
+        scores, found, ranks = np.round(scores, DECIMALS), candidates[found], np.full(len(positions), np.inf)
+        row_of = {number: row for row, number in enumerate(queries)}
+        for begin, end in _runs(query[positions], 0, len(positions)):
+            row = row_of[query[positions[begin]]]
+            # One more than depth was asked for: what ties with it has a rank below depth or unknown.
+            known = scores[row] > scores[row, -1] if depth < len(candidates) else np.ones(len(scores[row]), bool)
+            place = {p: i for i, p in enumerate(found[row]) if known[i]}
+            hit = [i for i in range(begin, end) if passage[positions[i]] in place]
             if hit:
-                ranks[hit] = _ranks(scores[number], [place[frame["passage"].iat[p]] for p in hit])
-        return scores, found
+                ranks[hit] = _ranks(scores[row], [place[passage[positions[i]]] for i in hit])
+        return ranks, found
 
-    _, best = fill(mixed, np.arange(len(codes)), np.arange(len(frame)))
-    for code, language in enumerate(languages):
-        positions = np.flatnonzero(frame.passage_language == language)
-        if len(positions):
-            fill(pool, np.flatnonzero(codes == code), positions)
+    mixed, best = search(np.arange(len(codes)), np.arange(len(benchmark.queries)), np.arange(len(frame)))
+    pool = np.empty(len(frame))
+    for code in np.unique(codes[passage]):
+        positions = np.flatnonzero(codes[passage] == code)
+        pool[positions], _ = search(np.flatnonzero(codes == code), np.unique(query[positions]), positions)
     return (frame.assign(rank=pool, rank_mul=mixed).drop(columns=["query", "passage"]),
             languages.to_numpy()[codes[best[:, :top]]])
 

@@ -6,7 +6,6 @@ of batch. A *kind* says how the languages of the pairs are drawn, a *strategy* i
 mixture of kinds, and the sampler turns a strategy into batches of one kind each.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -141,36 +140,23 @@ def _hash(texts):
 
 @dataclass
 class _Queue:
-    """Rows in random order, each once before any comes again; rows that do not fit
-    the batch at hand wait at the front for the next."""
+    """Rows in random order, each once before any comes again; rows that do not fit the
+    batch at hand keep their place for the next. The head of the line is its end."""
 
     rows: np.ndarray
     random: np.random.Generator
-    waiting: deque = field(default_factory=deque)
-    order: np.ndarray = field(default_factory=lambda: np.empty(0, int))
-    position: int = 0
+    line: list = field(default_factory=list)
 
     def take(self, fits):
         """The first row for which ``fits(row)`` is true; None if no row is."""
-        passed, left = [], None  # left: how many of ``passed`` belong to the round before
-        while True:
-            if self.waiting:
-                row = self.waiting.popleft()
-            elif self.position < len(self.order):
-                row = self.order[self.position]
-                self.position += 1
-            elif left is None:  # the round is over: begin another
-                left = len(passed)
-                self.order, self.position = self.random.permutation(self.rows), 0
-                continue
-            else:  # no row fits: undo the round begun in vain
-                self.order, self.position = self.order[:0], 0
-                self.waiting.extend(passed[:left])
-                return None
-            if fits(row):
-                self.waiting.extendleft(reversed(passed))
-                return row
-            passed.append(row)
+        for refill in (False, True):
+            if refill:
+                self.line[:0] = self.random.permutation(self.rows)[::-1].tolist()
+            for place in range(len(self.line) - 1, -1, -1):
+                if fits(self.line[place]):
+                    return self.line.pop(place)
+        del self.line[:len(self.rows)]
+        return None
 
 
 class HybridBatchSampler(Sampler):
@@ -234,11 +220,11 @@ class HybridBatchSampler(Sampler):
             yield kind, self._batch(kind, queues[kind], random)
 
     def _batch(self, kind, queues, random):
-        codes = list(queues)
+        codes, index = list(queues), self.index
         weights = np.array([len(self.pools[kind][code]) if self.languages == "size" else 1.0 for code in codes])
-        only = codes[random.choice(len(codes), p=weights / weights.sum())] if kind.pairing == "mono" else None
-        index, pairs, open_ = self.index, [], np.ones(len(codes), bool)
-        groups, queries, candidates = set(), set(), set()
+        if kind.pairing == "mono":
+            weights *= np.arange(len(codes)) == random.choice(len(codes), p=weights / weights.sum())
+        pairs, groups, queries, candidates, partner = [], set(), set(), set(), None
 
         def fits(row):
             """Whether a pair opened by this query row may join the batch; notes its partner."""
@@ -250,19 +236,14 @@ class HybridBatchSampler(Sampler):
                     return True
             return False
 
-        partner = None
         while len(pairs) < self.pairs:
-            if only is None:
-                left = weights * open_
-                code = codes[random.choice(len(codes), p=left / left.sum())]
-            else:
-                code = only
-            row = queues[code].take(fits)
+            if not weights.any():
+                raise ValueError(f"only {len(pairs)} of {self.pairs} pairs of a {kind} batch have passages "
+                                 f"without a text in common: make the batch smaller")
+            place = random.choice(len(codes), p=weights / weights.sum())
+            row = queues[codes[place]].take(fits)
             if row is None:  # nothing left in this language that may join this batch
-                open_[codes.index(code)] = False
-                if only is not None or not open_.any():
-                    raise ValueError(f"only {len(pairs)} of {self.pairs} pairs of a {kind} batch have passages "
-                                     f"without a text in common: make the batch smaller")
+                weights[place] = 0
                 continue
             pairs.append((row, partner))
             groups.add(index.group[row])
@@ -276,11 +257,9 @@ class HybridBatchSampler(Sampler):
         others = [other for other in index.siblings(row)
                   if index.language[other] != index.language[row] and index.task[other] == index.task[row]
                   and index.language[other] in self.pools[kind]]
-        if self.languages == "uniform":
-            drawn = random.integers(len(others))
-        else:
-            sizes = np.array([len(self.pools[kind][index.language[other]]) for other in others], float)
-            drawn = random.choice(len(others), p=sizes / sizes.sum())
+        sizes = np.array([len(self.pools[kind][index.language[other]]) if self.languages == "size" else 1.0
+                          for other in others])
+        drawn = random.choice(len(others), p=sizes / sizes.sum())
         return [others[drawn], *others[:drawn], *others[drawn + 1:]]
 
 

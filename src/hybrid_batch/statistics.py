@@ -51,10 +51,13 @@ def compare(first, second, measure, draws=10_000, level=0.95, seed=0):
     group (two-sided, counting the observed arrangement, so p is never 0).
     Raises ValueError if the two were not scored on the same queries.
     """
-    a, counts, cells = cell_sums(first, measure)
-    b, other, other_cells = cell_sums(second, measure)
-    if not cells.equals(other_cells) or counts.shape != other.shape or (counts != other).any():
+    first, second = first[first[measure].notna()], second[second[measure].notna()]
+    keys = ["setting", "group", "item", "query_language", "passage_language"]
+    if not (pd.MultiIndex.from_frame(first[keys]).sort_values()
+            .equals(pd.MultiIndex.from_frame(second[keys]).sort_values())):
         raise ValueError("the two systems were not scored on the same queries")
+    a, counts, cells = cell_sums(first, measure)
+    b, _, _ = cell_sums(second, measure)
     groups, random = len(a), np.random.default_rng(seed)
     weights = random.multinomial(groups, np.full(groups, 1 / groups), draws).astype(float)
     ones = np.ones((1, groups))

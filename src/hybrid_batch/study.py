@@ -92,8 +92,7 @@ class Run:
 
     def ranks(self, benchmark, system="plain"):
         """The table of ranks that metrics explains."""
-        ranks = pd.read_parquet(self._file(benchmark, system, "ranks"))
-        return ranks
+        return pd.read_parquet(self._file(benchmark, system, "ranks"))
 
     def top(self, benchmark, system="plain"):
         """(query languages, (queries, 10) languages of the best passages)."""
@@ -121,10 +120,11 @@ def run(experiment, cache=None):
     """
     quiet()
     training, validation = _corpora(experiment)
-    benchmarks = {name: corpora.load_benchmark(name, experiment.data, languages=experiment.languages) for name in experiment.benchmarks}
-    identity = {**asdict(experiment), "checksums": [training.checksum if training else None,
-                                                    *(b.checksum for b in benchmarks.values())],
-                "code": code_checksum(), "torch": importlib.metadata.version("torch")}
+    benchmarks = {name: corpora.load_benchmark(name, experiment.data, languages=experiment.languages)
+                  for name in experiment.benchmarks}
+    checksums = [training and training.checksum, *(b.checksum for b in benchmarks.values())]
+    identity = {**asdict(experiment), "checksums": checksums, "code": code_checksum(),
+                "torch": importlib.metadata.version("torch")}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
     slug = "".join(c if c.isalnum() or c in ".-" else "-" for c in experiment.name).strip("-")
     folder = Path(cache or RUNS / "experiments") / f"{slug}-s{experiment.settings.seed}-{key}"
@@ -296,24 +296,18 @@ def evaluate(encoder_name, benchmark_name, data=None, languages=None):
     ranks, _ = retrieval.rank(retrieval.embed(encoder, benchmark, progress=True), benchmark)
     scores = metrics.per_query(ranks)
     result = metrics.macro(scores)
-    intervals = {m: statistics.bootstrap(scores, m) for m in ("map", "recall@1", "recall@10", "rank_distance")}
-    for measure, interval in intervals.items():
-        for end in ("low", "high"):
-            result[f"{measure}_{end}"] = interval[end]
-    by_language = metrics.per_language(scores)
+    for measure in MEASURES:
+        interval = statistics.bootstrap(scores, measure)
+        result[f"{measure}_low"], result[f"{measure}_high"] = interval.low, interval.high
     return {
         "encoder": encoder_name, "benchmark": benchmark_name, "benchmark_sha256": benchmark.checksum,
         "queries": len(benchmark.queries), "groups": int(benchmark.queries.group.nunique()),
         "candidates": benchmark.counts().passages.to_dict(),
-        "macro": _plain(result), "languages": json.loads(by_language.to_json(orient="records", double_precision=6)),
-        "bias": {"peer": {language: metrics.peer(part.rank_mul, part.passage_language)
-                          for language, part in ranks.groupby("query_language")}},
+        "macro": {setting: row.dropna().round(6).to_dict() for setting, row in result.iterrows()},
+        "languages": json.loads(metrics.per_language(scores).to_json(orient="records", double_precision=6)),
+        "peer": {language: metrics.peer(part.rank_mul, part.passage_language)
+                 for language, part in ranks.groupby("query_language")},
         "device": _device(encoder.device), **environment()}
-
-
-def _plain(frame):
-    """{row: {column: value}}, what is not measured left out."""
-    return {index: {k: round(v, 6) for k, v in row.items() if pd.notna(v)} for index, row in frame.T.items()}
 
 
 def quiet():
@@ -335,12 +329,10 @@ def environment():
 
 
 def code_checksum():
-    """sha256 of the package's sources: runs made by other code are not reused."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.name not in ("figures.py", "notebooks.py", "__main__.py"):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    """sha256 of the modules that a run's ranks depend on: runs made by other code are not reused."""
+    names = ("corpora", "encoders", "retrieval", "sampler", "settings", "trainer")
+    sources = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in names)
+    return hashlib.sha256(sources).hexdigest()[:16]
 
 
 def _device(device):
