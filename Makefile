@@ -31,7 +31,7 @@ serve: $(VENV)/ready  ## read the book at http://localhost:8000
 	@$(VENV)/bin/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
 
 pair: $(VENV)/ready  ## bring notebooks/ipynb/ in step with notebooks/*.md
-	@$(RUN) pair
+	@$(VENV)/bin/jupytext --quiet --sync notebooks/[0-9]*.md
 
 clean:  ## remove what was made, but the environment
 	rm -rf runs _build

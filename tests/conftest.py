@@ -1,6 +1,10 @@
 """Fixtures that several test files share, and one profile for hypothesis: the same
 examples in every run."""
 
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test may depend on a hub; read when huggingface_hub is imported
+
 from pathlib import Path
 
 import numpy as np

@@ -45,7 +45,7 @@ def test_our_own_corpus_has_the_items_of_the_split_in_every_language(split):
 
 def test_questions_meet_the_sentence_that_answers_them():
     rows = {(row["item"], row["language"]): row for row in load_corpus("encyclo11").rows}
-    for entry in corpora.own_passages("de", "train"):
+    for entry in corpora.own("passages", "de", "train"):
         for question in entry["questions"]:
             assert rows[question["id"], "de"] == dict(
                 item=question["id"], group=entry["id"], language="de", task="qa", query=question["text"],
@@ -54,7 +54,7 @@ def test_questions_meet_the_sentence_that_answers_them():
 
 def test_stems_meet_the_right_option_and_the_wrong_ones_are_negatives():
     rows = {(row["item"], row["language"]): row for row in load_corpus("encyclo11-reasoning").rows}
-    for entry in corpora.own_reasoning("hi", "train"):
+    for entry in corpora.own("reasoning", "hi", "train"):
         row = rows[entry["id"], "hi"]
         assert (row["task"], row["query"], row["group"]) == ("reasoning", entry["stem"], entry["id"])
         assert row["passage"] == entry["options"][entry["answer"]]
@@ -146,7 +146,7 @@ def test_shuffling_puts_the_same_wrong_option_in_place_of_the_right_one_in_all_l
     assert shuffled.name != corpus.name and shuffled.checksum != corpus.checksum
 
 
-def test_the_seed_decides_which_wrong_option(write):
+def test_the_seed_decides_which_wrong_option():
     corpus = load_corpus("encyclo11-reasoning", languages=["en"])
     assert shuffle_answers(corpus, 1).rows["passage"][:] == shuffle_answers(corpus, 1).rows["passage"][:]
     assert shuffle_answers(corpus, 1).rows["passage"][:] != shuffle_answers(corpus, 2).rows["passage"][:]
@@ -188,12 +188,12 @@ def test_overlap_is_empty_without_copies(write, make_benchmark):
 def test_our_own_benchmark_holds_every_sentence_and_marks_the_answer():
     benchmark = load_benchmark("encyclo11", languages=["en", "th"])
     assert benchmark.languages == ["en", "th"]
-    sentences = [s for language in ("en", "th") for e in corpora.own_passages(language, "test") for s in e["sentences"]]
+    sentences = [s for language in ("en", "th") for e in corpora.own("passages", language, "test") for s in e["sentences"]]
     assert benchmark.passages.text.tolist() == sentences
     relevant = benchmark.relevant.merge(benchmark.passages, left_on="passage", right_index=True)
     relevant = relevant.set_index(["item", "language"]).text
     for language in ("en", "th"):
-        for entry in corpora.own_passages(language, "test"):
+        for entry in corpora.own("passages", language, "test"):
             for question in entry["questions"]:
                 assert relevant[question["id"], language] == entry["sentences"][question["answer"]]
     assert benchmark.queries.groupby("group").item.nunique().eq(2).all()  # two questions a passage
@@ -203,7 +203,7 @@ def test_our_own_benchmark_holds_every_sentence_and_marks_the_answer():
 
 def test_our_own_reasoning_benchmark_holds_every_option_and_marks_the_right_one():
     benchmark = load_benchmark("encyclo11-reasoning", languages=["zh"])
-    entries = corpora.own_reasoning("zh", "test")
+    entries = corpora.own("reasoning", "zh", "test")
     assert benchmark.passages.text.tolist() == [option for entry in entries for option in entry["options"]]
     assert benchmark.queries.text.tolist() == [entry["stem"] for entry in entries]
     texts = benchmark.passages.text[benchmark.relevant.passage].tolist()

@@ -82,8 +82,7 @@ def test_a_plain_transformer_repository_gets_mean_pooling(tmp_path):
     assert loaded.encode(["w1 w2"], prompt_name="query").shape == (1, 16)
 
 
-def test_a_name_that_is_nothing_is_refused_clearly(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_a_name_that_is_nothing_is_refused_clearly():
     with pytest.raises(FileNotFoundError, match="'no-such/encoder' is neither 'offline-e5-small'"):
         encoders.load("no-such/encoder")
 

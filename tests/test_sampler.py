@@ -145,7 +145,7 @@ def test_every_batch_keeps_the_promises_of_its_kind(name, rho, reasoning, langua
 def test_any_table_gives_right_batches_or_a_value_error(rows, case, pairs):
     name, rho, reasoning = case
     rows, drawn = table(*rows), []
-    with bounded_queues(takes=6 * (pairs + len(LANGUAGES))):
+    with bounded_queues(takes=6 * sampler.ATTEMPTS * (pairs + len(LANGUAGES))):
         try:
             for batch in HybridBatchSampler(rows, strategy(name, rho=rho, reasoning=reasoning), pairs, 6).draw():
                 drawn.append(batch)
@@ -194,6 +194,13 @@ def test_a_partner_whose_text_collides_gives_way_to_one_that_fits():
                  row("b", "en"), row("b", "de", passage="x"), row("b", "hi", passage="y"))
     for seed in range(100):
         check(rows, HybridBatchSampler(rows, strategy("X-Y"), 2, batches=2, seed=seed).draw())
+
+
+def test_a_batch_that_ends_in_a_dead_end_is_drawn_again():
+    """a goes with neither of the others, but b goes with c."""
+    rows = table(row("a", "en", passage="x", negatives=["y"]), row("b", "en", passage="x"), row("c", "en", passage="y"))
+    for seed in range(50):
+        check(rows, HybridBatchSampler(rows, strategy("X-X-mono"), 2, batches=4, seed=seed).draw())
 
 
 def test_batches_is_one_pair_a_row_if_not_given():
@@ -421,6 +428,12 @@ def test_a_batch_that_cannot_be_filled_is_refused_at_once(name, rows, named):
     assert all(part in str(error.value) for part in named), error.value
 
 
+def test_an_item_twice_in_one_language_is_refused():
+    Index(table(row("a", "en"), row("a", "de"), row("a", "en", "reasoning")))
+    with pytest.raises(ValueError, match="occurs twice"):
+        Index(table(row("a", "en"), row("a", "de"), row("a", "en", query="Another?")))
+
+
 def test_reasoning_batches_need_reasoning_rows():
     with pytest.raises(ValueError, match="no rows for reasoning mono"):
         HybridBatchSampler(parallel(5, tasks=["qa"]), strategy("X-X", rho=0.1), 4)
@@ -430,6 +443,6 @@ def test_reasoning_batches_need_reasoning_rows():
 @pytest.mark.parametrize("same", [dict(query="Same"), dict(passage="Same"), dict(negatives=["Same"])])
 def test_texts_that_collide_end_in_an_error_and_never_hang(name, same):
     rows = table(*(row(str(i), language, **same) for i in range(6) for language in LANGUAGES[:2]))
-    refused = pytest.raises(ValueError, match="only 1 of 3 pairs of a qa .*: make the batch smaller")
-    with bounded_queues(takes=3 + 2), refused:
+    refused = pytest.raises(ValueError, match="found no 3 pairs for a qa .*: make the batch smaller")
+    with bounded_queues(takes=sampler.ATTEMPTS * (1 + 2)), refused:  # of a batch: a row, and none of each language
         list(HybridBatchSampler(rows, strategy(name), 3, batches=5))

@@ -43,7 +43,7 @@ def test_training_lowers_the_loss_and_logs_every_step(encoder):
     assert log.learning_rate.iloc[-1] < log.learning_rate.max()
 
 
-def test_the_weights_kept_are_those_of_the_best_look(encoder, tmp_path, monkeypatch):
+def test_the_weights_kept_are_those_of_the_best_look(encoder, tmp_path):
     """A learning rate that ruins the encoder: the best look is not the last."""
     validation = tiny.corpus(12)
     settings = Settings(steps=40, batch_size=6, learning_rate=0.05, eval_every=2, eval_batches=3, patience=3, max_length=16)

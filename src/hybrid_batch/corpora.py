@@ -1,11 +1,11 @@
 """Corpora to train on and benchmarks to measure with, by name, in one form each.
 
-A **corpus** is a table with a row per (item, language): item, group, language, task,
-query, passage, negatives. Items are parallel: one item has the same id in all its
-languages. Items of one group share a passage, or passages of one text.
+A **corpus** is a table with a row per (item, language): item, group, language, task, query, passage,
+negatives. Items are parallel: one item has the same id in all its languages. Items of one group share
+a passage, or passages of one text.
 
-A **benchmark** has queries and a pool of passages in several languages, and says for
-each item which passages answer it.
+A **benchmark** has queries and a pool of passages in several languages, and says for each item which
+passages answer it.
 """
 
 import gzip
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from datasets import Dataset, Features, Value, concatenate_datasets
+from datasets import Dataset, Features, Value
 from datasets import List as Sequence
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -65,17 +65,15 @@ class Benchmark:
 def load_corpus(name, split="train", languages=None):
     """Load rows to train on.
 
-    name: ``encyclo11`` (question -> passage) or ``encyclo11-reasoning`` (stem -> right
-        option, wrong options as negatives), our own, in 11 languages; or the path of a
-        JSON-lines file with the fields of a row (task, group and negatives may be left out).
-    split: train, validation or test; a JSON-lines file has no splits.
-    languages: keep only these.
+    name: ``encyclo11`` (question -> passage) or ``encyclo11-reasoning`` (stem -> right option, wrong ones as
+        negatives), our own, in 11 languages; or a JSON-lines file of rows (task, group, negatives are optional).
+    split: train, validation or test; a JSON-lines file has no splits. languages: keep only these.
     Raises FileNotFoundError or ValueError that names what is wrong and the remedy.
     """
     if Path(name).suffix == ".jsonl":
         rows, files = _read_rows(Path(name)), [Path(name)]
     elif name in ("encyclo11", "encyclo11-reasoning"):
-        rows, files = _own_rows(name, split)
+        rows, files = _own_rows(name, split), _own_files(name)
     else:
         raise FileNotFoundError(f"corpus {name!r} is unknown: name 'encyclo11', 'encyclo11-reasoning' "
                                 f"or a file of rows that ends in .jsonl")
@@ -87,30 +85,23 @@ def load_corpus(name, split="train", languages=None):
 
 def join(*corpora):
     """One corpus of several; ids are prefixed by the corpus they come from."""
-    def prefixed(corpus):
-        rows = corpus.rows
-        for key in ("item", "group"):
-            rows = rows.remove_columns(key).add_column(key, [f"{corpus.name}/{value}" for value in corpus.rows[key][:]])
-        return rows.select_columns(list(FEATURES))
-
+    rows = [row | {key: f"{corpus.name}/{row[key]}" for key in ("item", "group")}
+            for corpus in corpora for row in corpus.rows]
     checksum = hashlib.sha256("".join(corpus.checksum for corpus in corpora).encode()).hexdigest()
-    return Corpus("+".join(corpus.name for corpus in corpora),
-                  concatenate_datasets([prefixed(corpus) for corpus in corpora]), checksum)
+    return Corpus("+".join(corpus.name for corpus in corpora), Dataset.from_list(rows, features=FEATURES), checksum)
 
 
 def shuffle_answers(corpus, seed=0):
-    """The control corpus: for each item one of the wrong options, the same in all its
-    languages, takes the place of the right one. Rows without negatives stay as they are."""
-    def swap(row):
-        if not row["negatives"]:
-            return row
-        drawn = int.from_bytes(hashlib.sha256(f"{seed}/{row['item']}".encode()).digest()[:8], "big")
-        place, negatives = drawn % len(row["negatives"]), list(row["negatives"])
-        passage, negatives[place] = negatives[place], row["passage"]
-        return {"passage": passage, "negatives": negatives}
-
-    rows = Dataset.from_list([{**row, **swap(row)} for row in corpus.rows], features=FEATURES)
-    return Corpus(f"{corpus.name}, answers shuffled", rows, f"{corpus.checksum}-shuffled-{seed}")
+    """The control corpus: for each item one of the wrong options, the same in all its languages, takes the
+    place of the right one. Rows without negatives stay as they are."""
+    rows = corpus.rows.to_list()
+    for row in rows:
+        if negatives := row["negatives"]:
+            drawn = int.from_bytes(hashlib.sha256(f"{seed}/{row['item']}".encode()).digest()[:8], "big")
+            place = drawn % len(negatives)
+            row["passage"], negatives[place] = negatives[place], row["passage"]
+    return Corpus(f"{corpus.name}, answers shuffled", Dataset.from_list(rows, features=FEATURES),
+                  f"{corpus.checksum}-shuffled-{seed}")
 
 
 def load_benchmark(name, data=None, split="test", languages=None):
@@ -118,46 +109,34 @@ def load_benchmark(name, data=None, split="test", languages=None):
 
     name: ``encyclo11``: questions and sentences of a split of our own corpus;
         ``encyclo11-reasoning``: stems, and all options of the split as the pool;
-        ``xquad-r``, ``mlqa-r``, or any folder of data with one {language}.json or
-        .json.gz in the form of LAReQA (SQuAD JSON with sentence_breaks): the pool is
-        every sentence, the answer is the sentence where the first answer begins.
+        ``xquad-r``, ``mlqa-r``, or any folder of data with one {language}.json or .json.gz in the form of LAReQA
+        (SQuAD JSON with sentence_breaks): every sentence; the one where the first answer begins is the answer.
     data: the folder that holds the folder ``name``; needed for all but our own.
     """
     if name in ("encyclo11", "encyclo11-reasoning"):
-        return _own_benchmark(name, split, languages)
+        _known(languages or [], LANGUAGES, name)
+        return _assemble(name, lambda code: _own_texts(name, code, split), languages or LANGUAGES, _own_files(name))
     return _lareqa(name, data, languages)
 
 
 def overlap(corpus, benchmark):
-    """Texts of a corpus that also stand in a benchmark: columns field, item, language, text.
-
-    Compared without case, punctuation and spaces, in every language; an empty table
-    is what training needs. Finds copies, not paraphrases or translations.
-    """
+    """Texts of a corpus that also stand in a benchmark: columns field, item, language, text. Compared without
+    case, punctuation and spaces, in every language; an empty table is what training needs. Finds copies, not
+    paraphrases or translations."""
     known = {_plain(text) for text in (*benchmark.queries.text, *benchmark.passages.text)} - {""}
-    return pd.DataFrame(
-        [(field, row["item"], row["language"], row[field]) for row in corpus.rows
-         for field in ("query", "passage") if _plain(row[field]) in known],
-        columns=["field", "item", "language", "text"])
+    found = [(field, row["item"], row["language"], row[field]) for row in corpus.rows
+             for field in ("query", "passage") if _plain(row[field]) in known]
+    return pd.DataFrame(found, columns=["field", "item", "language", "text"])
 
 
 def _plain(text):
     return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if unicodedata.category(c)[0] in "LMN")
 
 
-def own_passages(language, split=None):
-    """The passages of encyclo11 in one language, as written in corpora/encyclo11: a list
-    of dicts with id, subject, title, sentences and questions (id, text, answer: the index
-    of the sentence that answers)."""
-    return _own_file("passages", language, split)
-
-
-def own_reasoning(language, split=None):
-    """The reasoning items of encyclo11 in one language: id, family, stem, options, answer."""
-    return _own_file("reasoning", language, split)
-
-
-def _own_file(kind, language, split):
+def own(kind, language, split=None):
+    """Our own corpus as written in corpora/encyclo11, a list of dicts. kind: "passages" (id, subject, title,
+    sentences, questions with id, text and answer, the index of the sentence that answers) or "reasoning" (id,
+    family, stem, options, answer)."""
     splits = json.loads((OWN / "encyclo11" / "splits.json").read_text())
     if split not in (None, *splits):
         raise ValueError(f"split {split!r} is unknown: encyclo11 has {sorted(splits)}")
@@ -170,33 +149,22 @@ def _own_files(name):
     return [*sorted((OWN / "encyclo11" / kind).glob("*.jsonl")), OWN / "encyclo11" / "splits.json"]
 
 
+def _own_texts(name, language, split):
+    """Yield (passage or item id, sentences or options, [(item, question, index of the answer)])."""
+    if name == "encyclo11":
+        for entry in own("passages", language, split):
+            yield entry["id"], entry["sentences"], [(q["id"], q["text"], q["answer"]) for q in entry["questions"]]
+    else:
+        for entry in own("reasoning", language, split):
+            yield entry["id"], entry["options"], [(entry["id"], entry["stem"], entry["answer"])]
+
+
 def _own_rows(name, split):
-    rows = []
-    for language in LANGUAGES:
-        if name == "encyclo11":
-            for entry in own_passages(language, split):
-                rows += [dict(item=q["id"], group=entry["id"], language=language, task="qa", query=q["text"],
-                              passage=entry["sentences"][q["answer"]], negatives=[]) for q in entry["questions"]]
-        else:
-            for entry in own_reasoning(language, split):
-                options = entry["options"]
-                rows.append(dict(item=entry["id"], group=entry["id"], language=language, task="reasoning",
-                                 query=entry["stem"], passage=options[entry["answer"]],
-                                 negatives=[o for i, o in enumerate(options) if i != entry["answer"]]))
-    return rows, _own_files(name)
-
-
-def _own_benchmark(name, split, languages):
-    def texts(language):
-        if name == "encyclo11":
-            for entry in own_passages(language, split):
-                yield entry["id"], entry["sentences"], [(q["id"], q["text"], q["answer"]) for q in entry["questions"]]
-        else:
-            for entry in own_reasoning(language, split):
-                yield entry["id"], entry["options"], [(entry["id"], entry["stem"], entry["answer"])]
-
-    _known(languages or [], LANGUAGES, name)
-    return _assemble(name, texts, languages or LANGUAGES, _own_files(name))
+    task = "qa" if name == "encyclo11" else "reasoning"
+    return [dict(item=item, group=group, language=language, task=task, query=question, passage=texts[answer],
+                 negatives=[] if task == "qa" else texts[:answer] + texts[answer + 1:])
+            for language in LANGUAGES for group, texts, questions in _own_texts(name, language, split)
+            for item, question, answer in questions]
 
 
 def _lareqa(name, data, languages):
@@ -208,33 +176,32 @@ def _lareqa(name, data, languages):
     if languages:
         _known(languages, files, name)
         files = {language: files[language] for language in languages}
+    return _assemble(name, lambda code: _lareqa_texts(files[code]), list(files), list(files.values()))
 
-    def texts(language):
-        path = files[language]
-        try:
-            with gzip.open(path, "rt") if path.suffix == ".gz" else open(path) as stream:
-                articles = json.load(stream)["data"]
-            for a, article in enumerate(articles):
-                for p, paragraph in enumerate(article["paragraphs"]):
-                    breaks = paragraph["sentence_breaks"]
-                    questions = []
-                    for qa in paragraph["qas"]:
-                        start = qa["answers"][0]["answer_start"]
-                        where = [i for i, (begin, end) in enumerate(breaks) if begin <= start < end]
-                        if len(where) != 1:
-                            raise ValueError(f"{path}: question {qa['id']} is answered by {len(where)} sentences, not one")
-                        questions.append((qa["id"], qa["question"], where[0]))
-                    yield f"{a}/{p}", [paragraph["context"][begin:end] for begin, end in breaks], questions
-        except (KeyError, IndexError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} is not in the form of LAReQA ({type(error).__name__}: {error}): it needs "
-                             f"data, paragraphs, context, sentence_breaks, qas, answers, answer_start") from None
 
-    return _assemble(name, texts, list(files), list(files.values()))
+def _lareqa_texts(path):
+    """Yield (paragraph, sentences, [(item, question, index of the answer)])."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8") as stream:
+            articles = json.load(stream)["data"]
+        for a, article in enumerate(articles):
+            for p, paragraph in enumerate(article["paragraphs"]):
+                breaks, questions = paragraph["sentence_breaks"], []
+                for qa in paragraph["qas"]:
+                    start = qa["answers"][0]["answer_start"]
+                    where = [i for i, (begin, end) in enumerate(breaks) if begin <= start < end]
+                    if len(where) != 1:
+                        raise ValueError(f"{path}: question {qa['id']} is answered by {len(where)} sentences, not one")
+                    questions.append((qa["id"], qa["question"], where[0]))
+                yield f"{a}/{p}", [paragraph["context"][begin:end] for begin, end in breaks], questions
+    except (KeyError, IndexError, TypeError, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not in the form of LAReQA ({type(error).__name__}: {error}): it needs "
+                         f"data, paragraphs, context, sentence_breaks, qas, answers, answer_start") from None
 
 
 def _assemble(name, texts, languages, files):
-    """A Benchmark from ``texts(language)``, which yields (paragraph, sentences, [(item,
-    question, index of the sentence that answers)])."""
+    """A Benchmark from ``texts(language)``, which yields what _own_texts and _lareqa_texts do."""
     queries, passages, relevant = [], [], []
     for language in languages:
         for paragraph, sentences, questions in texts(language):
@@ -304,7 +271,4 @@ def _known(languages, known, name):
 
 
 def _checksum(files):
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(Path(path).read_bytes())
-    return digest.hexdigest()
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()

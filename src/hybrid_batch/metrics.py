@@ -1,9 +1,8 @@
 """Effectiveness and language bias, as pure functions of ranks and language labels.
 
-The hand-over from retrieval is a table of ranks with a row per (query, relevant
-passage): item, group, query_language, passage_language, rank (in the pool of the
-passage's language) and rank_mul (in the pool of all languages). Ranks count from 1;
-a passage that was not found has rank infinity.
+The hand-over from retrieval is a table of ranks with a row per (query, relevant passage): item, group,
+query_language, passage_language, rank (in the pool of the passage's language) and rank_mul (in the pool
+of all languages). Ranks count from 1; a passage that was not found has rank infinity.
 """
 
 import numpy as np
@@ -44,12 +43,9 @@ def max_rank(ranks):
 
 
 def peer(ranks, languages):
-    """PEER (arXiv 2405.00978): p-value of a Kruskal-Wallis test that relevant passages
-    are ranked alike whatever their language; near 0 means bias.
-
-    Variant: with one relevant passage a language, a single query says nothing, so the
-    ranks of all the queries of one query language are pooled, a sample a language.
-    """
+    """PEER (arXiv 2405.00978): p-value of a Kruskal-Wallis test that relevant passages are ranked alike whatever
+    their language; near 0 means bias. Variant: with one relevant passage a language, a single query says nothing,
+    so the ranks of all the queries of one query language are pooled, a sample a language."""
     ranks, languages = np.asarray(ranks, float), np.asarray(languages)
     samples = [ranks[languages == language] for language in np.unique(languages)]
     if len(samples) < 2 or (ranks == ranks[0]).all():
@@ -57,30 +53,20 @@ def peer(ranks, languages):
     return float(stats.kruskal(*samples).pvalue)
 
 
-MEASURES = {
-    "map": average_precision,
-    "recall@1": lambda ranks: recall(ranks, 1),
-    "recall@10": lambda ranks: recall(ranks, 10),
-    "ndcg@10": lambda ranks: ndcg(ranks, 10),
-}
+MEASURES = {"map": average_precision, "recall@1": lambda ranks: recall(ranks, 1),
+            "recall@10": lambda ranks: recall(ranks, 10), "ndcg@10": lambda ranks: ndcg(ranks, 10)}
 BIAS = {"rank_distance": rank_distance, "max_rank": max_rank}
-SETTINGS = {
-    "Mo": "monolingual: query and pool in one language",
-    "Cr": "cross-lingual: query in one language, pool in another",
-    "Mul": "multilingual: pool of all languages, every parallel passage relevant",
-}
+LABELS = {"map": "mAP", "recall@1": "Recall@1", "recall@10": "Recall@10", "ndcg@10": "nDCG@10",
+          "rank_distance": "rank distance", "max_rank": "Max@R"}
+SETTINGS = {"Mo": "Monolingual", "Cr": "Cross-lingual", "Mul": "Multilingual"}
 
 
 def per_query(ranks, measures=("map", "recall@1", "recall@10")):
-    """Score every query in every setting.
-
-    Returns a table with a row per (setting, query, passage language; "all" for Mul) and
-    a column per measure; rank_distance and max_rank are filled for Mul alone.
-    """
+    """Score every query in every setting: a table with a row per (setting, query, passage language; "all" for Mul)
+    and a column per measure; rank_distance and max_rank are filled for Mul alone."""
     single = ranks.groupby([*QUERY, "passage_language"], sort=False)["rank"]
     pair = pd.DataFrame({name: single.agg(MEASURES[name]) for name in measures}).reset_index()
-    same = pair.query_language == pair.passage_language
-    pair.insert(0, "setting", np.where(same, "Mo", "Cr"))
+    pair.insert(0, "setting", np.where(pair.query_language == pair.passage_language, "Mo", "Cr"))
     mixed = ranks.groupby(QUERY, sort=False)["rank_mul"]
     every = {name: MEASURES[name] for name in measures} | BIAS
     mul = pd.DataFrame({name: mixed.agg(f) for name, f in every.items()}).reset_index()
@@ -97,19 +83,18 @@ def per_language(scores):
 
 
 def macro(scores):
-    """Mean over the settings of per-language means: a row for each of Mo, Cr and Mul,
-    with the number of settings that it averages."""
-    table = per_language(scores).drop(columns=["query_language", "passage_language"])
-    result = table.drop(columns="queries").groupby("setting").mean()
-    result.insert(0, "settings", table.groupby("setting").size())
+    """Mean over the settings of per-language means: a row for each of Mo, Cr and Mul, with the number of settings
+    that it averages."""
+    parts = per_language(scores).drop(columns=["query_language", "passage_language", "queries"]).groupby("setting")
+    result = parts.mean()
+    result.insert(0, "settings", parts.size())
     return result.reindex([s for s in SETTINGS if s in result.index])
 
 
 def language_shares(query_language, top_language):
-    """Share of each passage language in the top k, by query language.
+    """Share of each passage language in the top k, a row per query language that sums to 1.
 
-    query_language: (queries,) labels; top_language: (queries, k) labels of the k best
-    passages. Returns a square-ish table, rows query languages, that sum to 1.
+    query_language: (queries,) labels; top_language: (queries, k) labels of the k best passages.
     """
     frame = pd.DataFrame({"query_language": np.repeat(query_language, np.shape(top_language)[1]),
                           "passage_language": np.ravel(top_language)})

@@ -1,9 +1,8 @@
 """Running the book's notebooks: profiles, typed parameters, papermill.
 
-The sources are MyST texts in notebooks/; each has one cell tagged ``parameters`` whose
-lines read ``name: type = default  # help``. papermill runs them, and after them those
-chapters in book/ that have code; what was executed goes to runs/<profile>/ and, for the
-book's table of contents, to runs/book/.
+The sources are MyST texts in notebooks/; each has one cell tagged ``parameters`` whose lines read
+``name: type = default  # help``. papermill runs them, and after them those chapters in book/ that have code;
+what was executed goes to runs/<profile>/ and, for the book's table of contents, to runs/book/.
 """
 
 import ast
@@ -44,18 +43,13 @@ def parameters(name):
     path = sources().get(name)
     if path is None:
         raise ValueError(f"notebook {name!r} is unknown; choose from {', '.join(sources())}")
-    found = {}
-    for key, entry in papermill.inspect_notebook(jupytext.read(path)).items():
-        found[key] = dict(type=entry["inferred_type_name"], default=ast.literal_eval(entry["default"]),
-                          help=entry["help"])
-    return found
+    return {key: dict(type=entry["inferred_type_name"], default=ast.literal_eval(entry["default"]), help=entry["help"])
+            for key, entry in papermill.inspect_notebook(jupytext.read(path)).items()}
 
 
 def check(values, known, what):
-    """Values turned into the types that ``known`` asks for.
-
-    Raises ValueError that names a parameter that is unknown or of the wrong type.
-    """
+    """Values turned into the types that ``known`` asks for. Raises ValueError that names a parameter that is
+    unknown or of the wrong type."""
     checked = {}
     for key, value in values.items():
         if key not in known:
@@ -89,11 +83,9 @@ def run(profile_name="quick", overrides=None, only=None, output=None):
 
     overrides: {parameter: value}, given to every notebook that has the parameter.
     only: names of the notebooks to run; None runs all, in order.
-    output: folder of the executed notebooks and tables; None: runs/<profile>, with the
-        overrides in its name. A notebook whose source, parameters, corpus and package
-        are as they were is not run again.
-    Returns the folder. Raises ValueError before anything runs if a parameter is unknown
-    or ill-typed.
+    output: folder of the executed notebooks and tables; None: runs/<profile>, with the overrides in its name.
+        A notebook whose source, parameters, corpus and package are as they were is not run again.
+    Returns the folder. Raises ValueError before anything runs if a parameter is unknown or ill-typed.
     """
     names = list(only or sources())
     known = {name: parameters(name) for name in names}
@@ -127,7 +119,9 @@ def execute(source, values, path):
     """Execute one notebook source with these parameters into ``path``; skipped if it is there
     and nothing changed. A notebook that fails leaves its traceback, not a file."""
     digest = hashlib.sha256(source.read_bytes() + json.dumps(values, sort_keys=True).encode())
-    for file in [*sorted(Path(__file__).parent.glob("*.py")), *sorted(OWN.rglob("*.json*"))]:
+    index = path.with_name("runs.json")
+    reads = [index] if "load_index" in source.read_text() and index.exists() else []
+    for file in [*sorted(Path(__file__).parent.glob("*.py")), *sorted(OWN.rglob("*.json*")), *reads]:
         digest.update(file.read_bytes())
     made = json.loads(path.read_text())["metadata"].get("fingerprint") if path.exists() else None
     if made == digest.hexdigest():
@@ -157,18 +151,3 @@ def publish(output):
         target = BOOK / source.name
         if not target.exists() or target.read_bytes() != source.read_bytes():
             shutil.copyfile(source, target)
-
-
-def pair():
-    """Write the .ipynb pair of every source to notebooks/ipynb/, without outputs."""
-    for name, path in sources().items():
-        study.write(SOURCES / "ipynb" / f"{name}.ipynb", paired(path))
-
-
-def paired(path):
-    """The .ipynb text that belongs to a source; cell ids follow from the cells' order."""
-    notebook = jupytext.read(path)
-    notebook.metadata.pop("jupytext", None)
-    for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"{path.stem}-{number}"
-    return jupytext.writes(notebook, fmt="ipynb") + "\n"

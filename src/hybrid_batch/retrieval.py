@@ -1,12 +1,11 @@
 """From an encoder and a benchmark to ranks.
 
-Every passage is ranked by the cosine of its vector with the query's, in the pool of its
-own language and in the pool of all languages.
+Every passage is ranked by the cosine of its vector with the query's, in the pool of its own language and
+in the pool of all languages.
 
-Ties: scores are compared to six decimals, about what float32 can tell apart, and a tie
-counts against the system: a relevant passage stands behind all others of the same
-score, relevant ones of one score behind each other. So ranks do not depend on the order
-of the candidates, nor on the way they were computed.
+Ties: scores are compared to six decimals, about what float32 can tell apart, and a tie counts against the
+system: a relevant passage stands behind all others of the same score, relevant ones of one score behind each
+other. So ranks do not depend on the order of the candidates, nor on the way they were computed.
 """
 
 from dataclasses import dataclass
@@ -21,8 +20,7 @@ DECIMALS = 6
 
 @dataclass(frozen=True)
 class Embeddings:
-    """queries: (queries, dim), passages: (passages, dim), rows of length 1, in the order of
-    the benchmark's tables."""
+    """queries: (queries, dim), passages: (passages, dim), rows of length 1, in the order of the benchmark's tables."""
 
     queries: np.ndarray
     passages: np.ndarray
@@ -46,9 +44,8 @@ def embed(encoder, benchmark, batch_size=16, progress=False):
 
 
 def remove_language_means(embeddings, benchmark):
-    """The training-free baseline: subtract from each vector the mean of its language,
-    queries and passages apart, and scale to length 1 again. It sees the languages of the
-    pool but no label (it centres what is to be searched, as a search engine could)."""
+    """The training-free baseline: subtract from each vector the mean of its language, queries and passages apart,
+    and scale to length 1 again. It sees the languages of the pool, as a search engine could, but no label."""
     def centred(vectors, languages):
         vectors = vectors.copy()
         for language in set(languages):
@@ -63,9 +60,8 @@ def remove_language_means(embeddings, benchmark):
 def rank(embeddings, benchmark, top=10, chunk=512):
     """Rank the relevant passages of every query, all candidates scored.
 
-    Returns (ranks, top_language): ranks as described in metrics, a row per (query,
-    relevant passage); top_language: (queries, top) labels of the best passages of the
-    mixed pool, best first.
+    Returns (ranks, top_language): ranks as described in metrics, a row per (query, relevant passage);
+    top_language: (queries, top) labels of the best passages of the mixed pool, best first.
     """
     codes, languages = pd.factorize(benchmark.passages.language)
     blocks = [np.flatnonzero(codes == code) for code in range(len(languages))]
@@ -88,9 +84,8 @@ def rank(embeddings, benchmark, top=10, chunk=512):
 
 
 def rank_faiss(embeddings, benchmark, depth=1000, top=10):
-    """As ``rank`` for pools too large to score at once: the ``depth`` best of each pool
-    by exact search with FAISS; passages below have rank infinity, the others the rank that
-    ``rank`` gives."""
+    """As ``rank`` for pools too large to score at once: the ``depth`` best of each pool by exact search with FAISS;
+    passages below have rank infinity, the others the rank that ``rank`` gives."""
     frame = _pairs(benchmark)
     codes, languages = pd.factorize(benchmark.passages.language)
     query, passage = frame["query"].to_numpy(), frame["passage"].to_numpy()

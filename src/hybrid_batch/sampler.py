@@ -1,9 +1,8 @@
 """Batches: which query meets which passage, and in which languages.
 
-A corpus is one table with a row per (item, language). A batch is a list of pairs of
-row numbers (query row, passage row) of one item each, so one table serves every kind
-of batch. A *kind* says how the languages of the pairs are drawn, a *strategy* is a
-mixture of kinds, and the sampler turns a strategy into batches of one kind each.
+A corpus is one table with a row per (item, language). A batch is a list of pairs of row numbers (query row,
+passage row) of one item each, so one table serves every kind of batch. A *kind* says how the languages of the
+pairs are drawn, a *strategy* is a mixture of kinds, and the sampler turns it into batches of one kind each.
 """
 
 from dataclasses import dataclass, field
@@ -13,17 +12,18 @@ import pandas as pd
 import pyarrow as pa
 from torch.utils.data import Sampler
 
-PAIRINGS = {
-    "mixed": "each pair within one language, languages mixed in the batch (X-X)",
-    "mono": "the whole batch in one language (X-X-mono)",
-    "cross": "each pair across two languages (X-Y)",
-}
+PAIRINGS = ("mixed", "mono", "cross")
+ATTEMPTS = 20  # at a batch, before the table is refused
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of batch: pairing (a key of PAIRINGS), the task whose rows it draws
-    ("qa" or "reasoning"), and the languages it is confined to (None: all)."""
+    """One kind of batch.
+
+    pairing: "mixed", each pair within one language, languages mixed in the batch (X-X); "mono", the whole batch
+        in one language (X-X-mono); "cross", each pair across two languages (X-Y).
+    task: whose rows it draws, "qa" or "reasoning". languages: None, or only these.
+    """
 
     pairing: str
     task: str = "qa"
@@ -39,10 +39,8 @@ class Kind:
 
 
 class Mixture(dict):
-    """A strategy: {Kind: share}, shares made to sum to 1, kinds without a share left out.
-
-    ``Mixture({Kind("mono"): .5, Kind("cross"): .5})`` is the paper's hybrid.
-    """
+    """A strategy: {Kind: share}, shares made to sum to 1, kinds without a share left out;
+    ``Mixture({Kind("mono"): .5, Kind("cross"): .5})`` is the paper's hybrid."""
 
     def __init__(self, shares):
         if any(share < 0 for share in shares.values()) or not sum(shares.values()) > 0:
@@ -58,10 +56,7 @@ STRATEGIES = {  # name: shares of kinds of question-passage batch, given alpha
     "Hybrid": lambda alpha: {Kind("mono"): alpha, Kind("cross"): 1 - alpha},
     "En-En": lambda alpha: {Kind("mono", languages=("en",)): 1},
 }
-REASONING = {  # pairing of the reasoning batches: shares
-    "mixed": {"mixed": 1}, "mono": {"mono": 1}, "cross": {"cross": 1},
-    "hybrid": {"mono": 0.5, "cross": 0.5},
-}
+REASONING = {"mixed": {"mixed": 1}, "mono": {"mono": 1}, "cross": {"cross": 1}, "hybrid": {"mono": 0.5, "cross": 0.5}}
 
 
 def strategy(name, alpha=0.5, rho=0.0, reasoning="hybrid"):
@@ -83,12 +78,8 @@ def strategy(name, alpha=0.5, rho=0.0, reasoning="hybrid"):
 
 
 class Index:
-    """What the sampler knows of a table: codes, no texts.
-
-    rows: a datasets.Dataset with the columns item, group, language, task, query,
-        passage, negatives (a list of texts). Two items that share a group (or a
-        text) never meet in a batch: their passages would be false negatives.
-    """
+    """What the sampler knows of a table: codes, no texts. rows: a datasets.Dataset with the columns item, group,
+    language, task, query, passage, negatives (a list of texts)."""
 
     def __init__(self, rows):
         def codes(column):
@@ -100,8 +91,9 @@ class Index:
         self.group, _ = codes("group")
         self.language, self.languages = codes("language")
         self.task, self.tasks = codes("task")
-        # Texts as 64-bit hashes: of the query, and of all that a row adds to the
-        # candidates of a batch, its passage and its negatives.
+        if len(np.unique(np.stack([self.item, self.language, self.task]), axis=1).T) < len(rows):
+            raise ValueError("an item occurs twice in one language: give each question an id of its own")
+        # Texts as 64-bit hashes: of the query, and of the candidates that a row brings, its passage and negatives.
         self.query, candidates, counts = np.empty(len(rows), np.uint64), [], []
         for start in range(0, len(rows), 10_000):
             chunk = rows[start:start + 10_000]
@@ -111,8 +103,7 @@ class Index:
             counts += map(len, texts)
         self._candidates, self._start = np.concatenate(candidates), np.cumsum([0, *counts])
         self._by_item = np.argsort(self.item, kind="stable")
-        self._item_start = np.cumsum(np.bincount(self.item, minlength=len(items) + 1)[:-1])
-        self._item_start = np.concatenate([[0], self._item_start])
+        self._item_start = np.concatenate([[0], np.cumsum(np.bincount(self.item, minlength=len(items)))])
 
     def candidates(self, row):
         """Hashes of the row's passage and negatives."""
@@ -140,8 +131,8 @@ def _hash(texts):
 
 @dataclass
 class _Queue:
-    """Rows in random order, each once before any comes again; rows that do not fit the
-    batch at hand keep their place for the next. The head of the line is its end."""
+    """Rows in random order, each once before any comes again; rows that do not fit the batch at hand keep their
+    place for the next. The head of the line is its end."""
 
     rows: np.ndarray
     random: np.random.Generator
@@ -162,14 +153,13 @@ class _Queue:
 class HybridBatchSampler(Sampler):
     """Batches of one kind each, drawn from a strategy, for a stock DataLoader.
 
-    Yields lists of 2 * ``pairs`` row numbers: query row, passage row, query row, ...
-    so that a batch can be cut between ranks without cutting a pair.
+    Yields lists of 2 * ``pairs`` row numbers: query row, passage row, query row, ... so that a batch can be cut
+    between ranks without cutting a pair.
 
     rows: the table (or its Index). strategy: a Mixture. pairs: pairs in a batch.
     batches: batches in an epoch; None takes as many as give one pair for each row.
     languages: "uniform" draws languages alike, "size" by their numbers of rows.
-    seed, epoch: the same two give the same batches. Being a function of those alone,
-    an epoch is resumed by skipping the batches already seen.
+    seed, epoch: they alone decide the batches, so an epoch is resumed by skipping the batches already seen.
     Raises ValueError if some kind cannot fill a batch, naming the kind and a remedy.
     """
 
@@ -179,8 +169,7 @@ class HybridBatchSampler(Sampler):
             raise ValueError(f"languages = {languages!r}; choose 'uniform' or 'size'")
         if pairs < 2:
             raise ValueError(f"a batch of {pairs} pair has no negatives; use 2 pairs or more")
-        self.strategy, self.pairs, self.seed, self.epoch = strategy, pairs, seed, 0
-        self.languages = languages
+        self.strategy, self.pairs, self.languages, self.seed, self.epoch = strategy, pairs, languages, seed, 0
         self.batches = batches or max(1, len(self.index.item) // pairs)
         self.batch_size, self.drop_last = 2 * pairs, True  # in rows, as the DataLoader counts
         self.pools = {kind: self.index.pool(kind) for kind in strategy}
@@ -188,14 +177,13 @@ class HybridBatchSampler(Sampler):
             self._check(kind, pool)
 
     def _check(self, kind, pool):
-        names = self.index.languages
         if not pool:
             raise ValueError(f"the table has no rows for {kind} batches: add such rows or set their share to 0")
         parts = pool.items() if kind.pairing == "mono" else [(None, np.concatenate(list(pool.values())))]
         for language, rows in parts:
             groups = len(np.unique(self.index.group[rows]))
             if groups < self.pairs:
-                where = "" if language is None else f" in {names[language]!r}"
+                where = "" if language is None else f" in {self.index.languages[language]!r}"
                 raise ValueError(f"{kind} batches of {self.pairs} pairs need as many groups, but there are {groups}"
                                  f"{where}: make the batch smaller or leave {'it' if where else 'the kind'} out")
 
@@ -217,7 +205,12 @@ class HybridBatchSampler(Sampler):
         queues = {kind: {code: _Queue(rows, random) for code, rows in self.pools[kind].items()} for kind in kinds}
         for choice in schedule:
             kind = kinds[choice]
-            yield kind, self._batch(kind, queues[kind], random)
+            drawn = (self._batch(kind, queues[kind], random) for _ in range(ATTEMPTS))
+            pairs = next((pairs for pairs in drawn if pairs is not None), None)
+            if pairs is None:
+                raise ValueError(f"found no {self.pairs} pairs for a {kind} batch whose passages have no text in "
+                                 f"common: make the batch smaller")
+            yield kind, pairs
 
     def _batch(self, kind, queues, random):
         codes, index = list(queues), self.index
@@ -238,8 +231,7 @@ class HybridBatchSampler(Sampler):
 
         while len(pairs) < self.pairs:
             if not weights.any():
-                raise ValueError(f"only {len(pairs)} of {self.pairs} pairs of a {kind} batch have passages "
-                                 f"without a text in common: make the batch smaller")
+                return None  # a dead end; another draw may do better
             place = random.choice(len(codes), p=weights / weights.sum())
             row = queues[codes[place]].take(fits)
             if row is None:  # nothing left in this language that may join this batch
@@ -264,8 +256,8 @@ class HybridBatchSampler(Sampler):
 
 
 def explain(rows, strategy, pairs, batches, seed=0, languages="uniform"):
-    """What a strategy would draw, as a table for figures: a row per pair with batch,
-    slot, kind, item, group, query_language, passage_language."""
+    """What a strategy would draw, as a table for figures: a row per pair with batch, slot, kind, item, group,
+    query_language, passage_language."""
     sampler = HybridBatchSampler(rows, strategy, pairs, batches, seed, languages)
     item, group, language = rows["item"][:], rows["group"][:], rows["language"][:]
     return pd.DataFrame([

@@ -1,7 +1,6 @@
 """Intervals, paired tests and corrections.
 
-Questions on one passage are not independent, so whole groups of queries are resampled
-and flipped, never single queries.
+Questions on one passage are not independent: whole groups of queries are resampled and flipped, never single ones.
 """
 
 import numpy as np
@@ -9,11 +8,8 @@ import pandas as pd
 
 
 def cell_sums(scores, measure):
-    """Sums and counts of a measure by group and cell, a cell being a (setting, query
-    language, passage language). scores: as metrics.per_query returns them.
-
-    Returns (sums, counts, cells): arrays (groups, cells) and the cells' index.
-    """
+    """Sums and counts of a measure by group and cell, a cell being a (setting, query language, passage language):
+    (sums, counts, cells), arrays (groups, cells) and the cells' index. scores: as metrics.per_query returns them."""
     keys = ["setting", "query_language", "passage_language"]
     known = scores[scores[measure].notna()]
     table = known.pivot_table(index="group", columns=keys, values=measure, aggfunc=["sum", "count"], fill_value=0)
@@ -29,10 +25,8 @@ def _macro(sums, counts, weights, cells):
 
 
 def bootstrap(scores, measure, draws=1000, level=0.95, seed=0):
-    """Percentile intervals of the macro figures, groups drawn with replacement.
-
-    Returns a table indexed by setting: value, low, high, groups (n resampled).
-    """
+    """Percentile intervals of the macro figures, groups drawn with replacement: a table indexed by setting with
+    value, low, high, groups (n resampled)."""
     sums, counts, cells = cell_sums(scores, measure)
     groups = len(sums)
     weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), draws)
@@ -60,13 +54,11 @@ def compare(first, second, measure, draws=10_000, level=0.95, seed=0):
     b, _, _ = cell_sums(second, measure)
     groups, random = len(a), np.random.default_rng(seed)
     weights = random.multinomial(groups, np.full(groups, 1 / groups), draws).astype(float)
-    ones = np.ones((1, groups))
-    observed = _macro(b - a, counts, ones, cells)
+    observed = _macro(b - a, counts, np.ones((1, groups)), cells)
     drawn = _macro(b - a, counts, weights, cells)
     signs = random.choice([-1.0, 1.0], (draws, groups))
-    total = counts.sum(axis=0)
+    flipped = (signs @ (b - a)) / counts.sum(axis=0)                   # (draws, cells)
     settings = cells.get_level_values("setting")
-    flipped = (signs @ (b - a)) / total                                # (draws, cells)
     tail, result = (1 - level) / 2, {}
     for s, value in observed.items():
         under_null = np.abs(flipped[:, settings == s].mean(axis=1))

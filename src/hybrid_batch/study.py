@@ -1,8 +1,7 @@
 """Experiments: train, evaluate, keep what was measured; and grids of them.
 
-An experiment is trained and measured once: its folder under runs/experiments is named
-after what it is and a fingerprint of all that could change its result, so asking for it
-again reads it.
+An experiment is trained and measured once: its folder under runs/experiments is named after what it is and a
+fingerprint of all that could change its result, so asking for it again reads it.
 """
 
 import copy
@@ -14,7 +13,6 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 import time
 import warnings
 from dataclasses import asdict, dataclass, field, replace
@@ -29,17 +27,14 @@ from hybrid_batch.settings import Settings
 RUNS = corpora.ROOT / "runs"
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "datasets", "faiss-cpu", "numpy")
 SHUFFLED = "shuffled"
-MEASURES = {"map": "mAP", "recall@1": "Recall@1", "recall@10": "Recall@10", "rank_distance": "rank distance"}
+MEASURES = ("map", "recall@1", "recall@10", "rank_distance")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What to train on what, and what to measure it with.
-
-    strategy None measures the encoder untrained. answers="shuffled" is the control in
-    which reasoning batches teach a wrong option of each item as the right one.
-    interpolation: weights w at which the encoder before and after training is measured too.
-    """
+    """What to train on what, and what to measure it with. strategy None measures the encoder untrained.
+    answers="shuffled" is the control in which reasoning batches teach a wrong option of each item as the right one.
+    interpolation: weights w at which the encoder before and after training, mixed, is measured too."""
 
     strategy: str | None
     alpha: float = 0.5
@@ -92,16 +87,16 @@ class Run:
 
     def ranks(self, benchmark, system="plain"):
         """The table of ranks that metrics explains."""
-        return pd.read_parquet(self._file(benchmark, system, "ranks"))
+        return pd.read_parquet(self._file(benchmark, system, "ranks.parquet"))
 
     def top(self, benchmark, system="plain"):
         """(query languages, (queries, 10) languages of the best passages)."""
-        table = pd.read_parquet(self._file(benchmark, system, "top"))
+        table = pd.read_parquet(self._file(benchmark, system, "top.parquet"))
         return table.pop("query_language").to_numpy(), table.to_numpy()
 
     def vectors(self, benchmark, system="plain"):
         """Passage vectors (passages, dim) and their languages."""
-        with np.load(self._file(benchmark, system, "vectors").with_suffix(".npz")) as saved:
+        with np.load(self._file(benchmark, system, "vectors.npz")) as saved:
             return saved["passages"].astype(np.float32), saved["languages"]
 
     def scores(self, benchmark, system="plain"):
@@ -109,16 +104,14 @@ class Run:
         return metrics.per_query(self.ranks(benchmark, system))
 
     def _file(self, benchmark, system, what):
-        return self.folder / f"{Path(benchmark).name}.{system.replace(' ', '-')}.{what}.parquet"
+        return self.folder / f"{Path(benchmark).name}.{system.replace(' ', '-')}.{what}"
 
 
 def run(experiment, cache=None):
-    """The Run of an experiment: read if it was made before, else trained and measured now.
-
-    A folder appears only when all in it is complete. An interrupted training goes on
-    from its last checkpoint.
-    """
+    """The Run of an experiment: read if it was made before, else trained and measured now. A folder appears only
+    when all in it is complete. An interrupted training goes on from its last checkpoint."""
     quiet()
+    experiment = _canonical(experiment)
     training, validation = _corpora(experiment)
     benchmarks = {name: corpora.load_benchmark(name, experiment.data, languages=experiment.languages)
                   for name in experiment.benchmarks}
@@ -135,32 +128,37 @@ def run(experiment, cache=None):
             if len(found := corpora.overlap(training, benchmark)):
                 raise ValueError(f"{len(found)} texts of the corpus {training.name!r} stand in the benchmark {name!r}, "
                                  f"the first is item {found['item'][0]!r}: take them out of the corpus")
-    folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name("." + folder.name)
-    partial.mkdir(exist_ok=True)
+    partial.mkdir(parents=True, exist_ok=True)
     _make(experiment, training, validation, benchmarks, partial)
     os.replace(partial, folder)
     return Run(folder)
 
 
+def _canonical(e):
+    """The experiment e with what does not apply to it left at its default, so that it is made once."""
+    if e.strategy is None:
+        return Experiment(None, encoder=e.encoder, benchmarks=e.benchmarks, data=e.data, languages=e.languages)
+    plain = {} if e.rho else dict(reasoning="hybrid", answers="right", reasoning_corpus="encyclo11-reasoning")
+    return replace(e, **plain, **({} if e.strategy == "Hybrid" else {"alpha": 0.5}))
+
+
 def _corpora(experiment):
     if experiment.strategy is None:
         return None, None
-    named = {"train": experiment.corpus, "validation": experiment.corpus}
-    if experiment.corpus.endswith(".jsonl"):  # a file of rows has no splits
-        named["validation"] = "encyclo11"
-    parts = {split: corpora.load_corpus(name, split, experiment.languages) for split, name in named.items()}
+    training = corpora.load_corpus(experiment.corpus, "train", experiment.languages)
+    known = "encyclo11" if experiment.corpus.endswith(".jsonl") else experiment.corpus  # a file has no splits
+    validation = corpora.load_corpus(known, "validation", experiment.languages)
     if experiment.rho:
         extra = corpora.load_corpus(experiment.reasoning_corpus, "train", experiment.languages)
         if experiment.answers == SHUFFLED:
             extra = corpora.shuffle_answers(extra, experiment.settings.seed)
-        parts["train"] = corpora.join(parts["train"], extra)
-    return parts["train"], parts["validation"]
+        training = corpora.join(training, extra)
+    return training, validation
 
 
 def _make(experiment, training, validation, benchmarks, folder):
     from hybrid_batch import encoders, retrieval, sampler, trainer  # torch is slow to import
-
     start = time.time()
     encoder = copy.deepcopy(_untrained(experiment.encoder))
     mixture, steps = None, 0
@@ -175,36 +173,32 @@ def _make(experiment, training, validation, benchmarks, folder):
         if experiment.keep_encoder:
             encoder.save(str(folder / "encoder"))
     trained, result = time.time(), Run(folder)
-    measured = {name: {"checksum": b.checksum, "queries": len(b.queries), "passages": len(b.passages),
-                       "systems": []} for name, b in benchmarks.items()}
-
-    def measure(name, benchmark, system, vectors):
-        ranks, top = retrieval.rank(vectors, benchmark)
-        ranks.to_parquet(result._file(name, system, "ranks"))
-        table = pd.DataFrame(top, columns=[f"top{i + 1}" for i in range(top.shape[1])])
-        table.assign(query_language=benchmark.queries.language).to_parquet(result._file(name, system, "top"))
-        np.savez(result._file(name, system, "vectors").with_suffix(".npz"),
-                 passages=vectors.passages.astype(np.float16), languages=benchmark.passages.language.to_numpy(str))
-        measured[name]["systems"].append(system)
-
-    weights = [None, *experiment.interpolation] if training is not None else [None]
-    after = encoders.parameters(encoder) if len(weights) > 1 else None
-    for weight in weights:
+    after = encoders.parameters(encoder) if experiment.interpolation else None
+    measured = {name: dict(checksum=b.checksum, queries=len(b.queries), passages=len(b.passages), systems=[])
+                for name, b in benchmarks.items()}
+    for weight in (None, *experiment.interpolation):
         if weight is not None:
             encoders.interpolate(encoder, before, after, weight)
         for name, benchmark in benchmarks.items():
-            print(f"evaluating: {experiment.name}{'' if weight is None else f', interpolated {weight:g}'} on {name}",
-                  flush=True)
-            vectors = retrieval.embed(encoder, benchmark)
-            measure(name, benchmark, "plain" if weight is None else f"interpolated {weight:g}", vectors)
+            system = "plain" if weight is None else f"interpolated {weight:g}"
+            print(f"evaluating: {experiment.name}, {system}, on {name}", flush=True)
+            systems = {system: retrieval.embed(encoder, benchmark)}
             if weight is None:
-                measure(name, benchmark, "means removed", retrieval.remove_language_means(vectors, benchmark))
+                systems["means removed"] = retrieval.remove_language_means(systems[system], benchmark)
+            for system, vectors in systems.items():
+                ranks, top = retrieval.rank(vectors, benchmark)
+                ranks.to_parquet(result._file(name, system, "ranks.parquet"))
+                table = pd.DataFrame(top, columns=[f"top{i + 1}" for i in range(top.shape[1])])
+                table["query_language"] = benchmark.queries.language
+                table.to_parquet(result._file(name, system, "top.parquet"))
+                np.savez(result._file(name, system, "vectors.npz"), passages=vectors.passages.astype(np.float16),
+                         languages=benchmark.passages.language.to_numpy(str))
+                measured[name]["systems"].append(system)
     manifest = {
         "name": experiment.name, "experiment": asdict(experiment), "steps": steps,
         "shares": {str(kind): share for kind, share in (mixture or {}).items()},
-        "corpus_checksum": training.checksum if training else None, "benchmarks": measured,
-        "device": _device(encoder.device), "seconds": {"training": round(trained - start, 1),
-                                                       "evaluation": round(time.time() - trained, 1)},
+        "corpus_checksum": training and training.checksum, "benchmarks": measured, "device": _device(encoder.device),
+        "seconds": {"training": round(trained - start, 1), "evaluation": round(time.time() - trained, 1)},
         **environment()}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
@@ -213,7 +207,6 @@ def _make(experiment, training, validation, benchmarks, folder):
 def _untrained(name):
     """The encoder as it was loaded, for the runs of a grid to copy."""
     from hybrid_batch import encoders
-
     return encoders.load(name)
 
 
@@ -247,12 +240,10 @@ def load_index(path):
     return runs
 
 
-def table(runs, benchmark, measures=tuple(MEASURES), draws=1000):
-    """Macro figures of runs with 95 % intervals over groups of queries.
-
-    Runs of one name are seeds: their scores are averaged query by query first. Returns a
-    row per (strategy, system, setting, measure): label, value, low, high, groups, seeds.
-    """
+def table(runs, benchmark, measures=MEASURES, draws=1000):
+    """Macro figures of runs with 95 % intervals over groups of queries: a row per (strategy, system, setting,
+    measure) with label, value, low, high, groups, seeds. Runs of one name are seeds: their scores are averaged
+    query by query first."""
     rows = []
     for (name, system), scores in by_system(runs, benchmark).items():
         label = name if system == "plain" else f"{name}, {system}"
@@ -270,7 +261,7 @@ def wide(table, columns=(("Mo", "map"), ("Cr", "map"), ("Mul", "map"), ("Mul", "
     for setting, measure in columns:
         part = table[(table.setting == setting) & (table.measure == measure)].set_index("label")
         digits = 0 if measure in metrics.BIAS else 3
-        result[f"{setting} {MEASURES[measure]}"] = part.apply(
+        result[f"{setting} {metrics.LABELS[measure]}"] = part.apply(
             lambda row: f"{row.value:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]", axis=1)
     return pd.DataFrame(result).reindex(list(dict.fromkeys(table.label))).rename_axis("")
 
@@ -289,7 +280,6 @@ def by_system(runs, benchmark):
 def evaluate(encoder_name, benchmark_name, data=None, languages=None):
     """Measure an encoder on a benchmark: what the command line prints, as a dict."""
     from hybrid_batch import encoders, retrieval
-
     quiet()
     benchmark = corpora.load_benchmark(benchmark_name, data, languages=languages)
     encoder = encoders.load(encoder_name)
@@ -314,7 +304,6 @@ def quiet():
     """Leave the terminal and the notebooks to our own progress and results."""
     import datasets
     import transformers
-
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -337,17 +326,13 @@ def code_checksum():
 
 def _device(device):
     import torch
-
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
 
 
 def write(path, text):
-    """Write a file whole or not at all, and leave it alone if it holds the text already."""
+    """Write a text file whole or not at all."""
     path = Path(path)
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as stream:
-        stream.write(text)
-    os.replace(stream.name, path)
-    return path
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -6,9 +6,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers.sentence_transformer import losses
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
-from sentence_transformers.sentence_transformer.losses import (
-    CachedMultipleNegativesRankingLoss, MultipleNegativesRankingLoss)
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -23,11 +22,10 @@ def train(encoder, corpus, strategy, settings=Settings(), validation=None, folde
 
     encoder: a SentenceTransformer with the prompts "query" and "passage".
     corpus: a corpora.Corpus; strategy: a sampler.Mixture.
-    validation: a Corpus to stop early on, its loss taken over fixed hybrid batches, the
-        same for every strategy; the weights of the best look are kept. None: all steps.
+    validation: a Corpus to stop early on, its loss taken over fixed hybrid batches, the same for every strategy; the
+        weights of the best look are kept. None: all steps.
     folder: for checkpoints, one a look, the last kept; needed with validation.
-    resume: go on from the last checkpoint in ``folder``, if there is one; the result is
-        that of a training never interrupted.
+    resume: go on from the last checkpoint in ``folder``, if any, to the result of a training never interrupted.
     Returns the log: a table with step, loss, learning_rate and validation_loss.
     """
     if validation is not None and folder is None:
@@ -53,9 +51,9 @@ def train(encoder, corpus, strategy, settings=Settings(), validation=None, folde
         logging_steps=1, report_to="none", disable_tqdm=True, dataloader_num_workers=0,
         accelerator_config={"split_batches": True},  # all ranks get a part of one batch, hence of one kind
         **looks)
-    scale = 1 / settings.temperature
-    loss = (CachedMultipleNegativesRankingLoss(encoder, scale=scale, mini_batch_size=settings.mini_batch)
-            if settings.mini_batch else MultipleNegativesRankingLoss(encoder, scale=scale))
+    form = dict(scale=1 / settings.temperature, gather_across_devices=arguments.world_size > 1)
+    loss = (losses.CachedMultipleNegativesRankingLoss(encoder, mini_batch_size=settings.mini_batch, **form)
+            if settings.mini_batch else losses.MultipleNegativesRankingLoss(encoder, **form))
     trainer = _Trainer(
         model=encoder, args=arguments, loss=loss, train_dataset=corpus.rows,
         eval_dataset=validation.rows if validation else None,
@@ -63,8 +61,9 @@ def train(encoder, corpus, strategy, settings=Settings(), validation=None, folde
                                    hard_negatives=settings.hard_negatives),
         callbacks=[_Progress(strategy)] + ([EarlyStoppingCallback(settings.patience)] if validation else []))
     trainer.remove_callback(PrinterCallback)
-    trainer.samplers = {"train": HybridBatchSampler(corpus.rows, strategy, settings.batch_size,
-                                                    seed=settings.seed, languages=settings.languages)}
+    # The whole training is one epoch of the sampler, so resuming is skipping, on any number of ranks.
+    trainer.samplers = {"train": HybridBatchSampler(corpus.rows, strategy, settings.batch_size, settings.steps,
+                                                    settings.seed, settings.languages)}
     if validation is not None:
         trainer.samplers["validation"] = validation_sampler(validation.rows, settings)
     last = get_last_checkpoint(str(folder)) if resume and folder and Path(folder).is_dir() else None
@@ -73,8 +72,8 @@ def train(encoder, corpus, strategy, settings=Settings(), validation=None, folde
         for checkpoint in Path(folder).glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
     encoder.max_seq_length = own_length
-    encoder.model_card_data.widget, encoder.model_card_data.train_datasets = [], []
-    encoder.model_card_data.eval_datasets = []
+    card = encoder.model_card_data
+    card.widget, card.train_datasets, card.eval_datasets = [], [], []
     encoder.eval()
     return log_table(trainer.state.log_history)
 
@@ -89,12 +88,9 @@ def validation_sampler(rows, settings):
 
 
 class PairCollator(SentenceTransformerDataCollator):
-    """Turns rows (query row, passage row, ...) into anchor, positive, negative_1 ...
-
-    Anchors get the query prompt, the others the passage prompt. Negatives come from the
-    passage row, so they have the passage's language; a batch uses as many a pair as its
-    poorest pair has.
-    """
+    """Turns rows (query row, passage row, ...) into anchor, positive, negative_1 ... Anchors get the query prompt,
+    the others the passage prompt. Negatives come from the passage row, so they have the passage's language; a batch
+    uses as many a pair as its poorest pair has."""
 
     def __init__(self, preprocess, prompts, hard_negatives=True):
         super().__init__(preprocess_fn=preprocess)
@@ -106,9 +102,7 @@ class PairCollator(SentenceTransformerDataCollator):
         queries, passages = rows[::2], rows[1::2]
         depth = min(len(row["negatives"]) for row in passages) if self.hard_negatives else 0
         columns = {"anchor": [row["query"] for row in queries], "positive": [row["passage"] for row in passages]}
-        for i in range(depth):
-            columns[f"negative_{i + 1}"] = [row["negatives"][i] for row in passages]
-        return columns
+        return columns | {f"negative_{i + 1}": [row["negatives"][i] for row in passages] for i in range(depth)}
 
     def __call__(self, rows):
         columns = self.columns(rows)
@@ -141,8 +135,6 @@ class _Progress(TrainerCallback):
 
 def log_table(history):
     """The trainer's history as a table with a row a step."""
-    table = pd.DataFrame([{"step": entry["step"], "loss": entry.get("loss"),
-                           "learning_rate": entry.get("learning_rate"),
-                           "validation_loss": entry.get("eval_loss")} for entry in history])
-    return table[["step", "loss", "learning_rate", "validation_loss"]].astype(
-        {"loss": float, "learning_rate": float, "validation_loss": float}).groupby("step", as_index=False).first()
+    names = {"step": "step", "loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
+    table = pd.DataFrame(history).reindex(columns=list(names)).rename(columns=names).astype(float)
+    return table.groupby("step", as_index=False).first().astype({"step": int})

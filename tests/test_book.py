@@ -1,0 +1,175 @@
+"""The book as a reader gets it: built by the README's command in a copy of the project, looked at in a browser."""
+
+import functools
+import html.parser
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pandas as pd
+import pytest
+
+from hybrid_batch import corpora
+
+ROOT = corpora.ROOT
+PAGES = ["book/introduction", "book/running", "book/glossary", "book/bibliography", *(f"runs/book/{name}" for name in (
+    "method", "metrics", "01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning"))]
+
+
+def copy_of_the_project(folder):
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True).stdout
+    for name in files.split():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def make(folder):
+    """`make book` with this environment in the place of one made anew."""
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
+    return subprocess.run(["make", "book", f"VENV={sys.prefix}", "-o", f"{sys.prefix}/ready"], cwd=folder,
+                          env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory):
+    folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
+    done = make(folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder, done.stdout
+
+
+@pytest.fixture(scope="session")
+def pages(book):
+    return {name: (book[0] / "_build" / "html" / f"{name}.html").read_text() for name in PAGES}
+
+
+def test_make_book_prints_where_the_book_is_and_the_table_of_results(book):
+    folder, printed = book
+    assert f"the book: {folder}/_build/html/index.html" in printed
+    assert "url=book/introduction.html" in (folder / "_build" / "html" / "index.html").read_text()
+    for name in ("untrained", "untrained, means removed", "X-X", "X-X-mono", "X-Y", "Hybrid(0.5)", "En-En",
+                 "Hybrid(0.5), interpolated 0.5"):
+        assert re.search(rf"\| {re.escape(name)} +\|( +0\.\d\d\d \[0\.\d\d\d, 0\.\d\d\d\] +\|){{3}} +\d+ \[\d+, \d+\]", printed), name
+
+
+def test_a_second_make_book_runs_nothing_again(book):
+    done = make(book[0])
+    assert done.returncode == 0 and done.stdout.count("as it was") == 7 and "training:" not in done.stdout
+
+
+def test_bias_falls_against_the_untrained_encoder(book):
+    """Every strategy that sees several languages lowers the rank distance, by more than its interval."""
+    table = pd.read_csv(book[0] / "runs" / "quick" / "results.csv")
+    part = table[(table.measure == "rank_distance") & (table.system == "plain")].set_index("strategy")
+    for name in ("X-X-mono", "X-Y", "Hybrid(0.5)"):
+        assert part.high[name] < part.low["untrained"], name
+
+
+def test_the_evaluation_page_shows_every_system_with_intervals(pages):
+    page = pages["runs/book/03_evaluation"]
+    for name in ("untrained, means removed", "X-X", "X-X-mono", "X-Y", "Hybrid(0.5)", "En-En", "interpolated 0.5"):
+        assert name in page
+    assert len(re.findall(r"0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", page)) >= 24
+    assert "24 groups of queries" in page and "1 training seed(s)" in page
+
+
+def test_no_page_shows_an_error_or_a_stray_stream(pages):
+    for name, page in pages.items():
+        assert "Traceback" not in page and 'class="output stderr' not in page, name
+        assert str(Path.home()) + "/" not in page, name
+
+
+def test_every_figure_of_every_notebook_is_there(pages):
+    least = {"method": 6, "01_data": 3, "02_training": 6, "03_evaluation": 3, "04_bias": 3, "05_reasoning": 2}
+    for name, count in least.items():
+        assert pages[f"runs/book/{name}"].count("<img") >= count, name
+
+
+class Links(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.ids, self.images = [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if values.get("id"):
+            self.ids.add(values["id"])
+        if tag == "a" and values.get("href"):
+            self.links.append(values["href"])
+        if tag == "img":
+            self.images.append(values.get("src", ""))
+
+
+def test_every_local_link_and_image_leads_somewhere(book, pages):
+    root = book[0] / "_build" / "html"
+    parsed = {(root / f"{name}.html").resolve(): Links(page) for name, page in pages.items()}
+    for path, page in parsed.items():
+        for link in page.links + page.images:
+            target, fragment = urldefrag(unquote(link))
+            if re.match(r"[a-z]+:", target):
+                continue
+            file = (path.parent / target).resolve() if target else path
+            assert file.exists(), f"{path.name}: {link}"
+            if fragment and file in parsed:
+                assert fragment in parsed[file].ids or fragment == "", f"{path.name}: {link}"
+
+
+def test_right_to_left_texts_are_set_so_and_texts_are_escaped(pages):
+    assert re.search(r'<td lang="ar" dir="rtl" style="text-align:right">[\u0600-\u06ff]', pages["runs/book/01_data"])
+    assert '<td lang="el" dir="ltr"' in pages["runs/book/01_data"]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not found:
+        pytest.skip("no chromium on this machine")
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=found, args=[
+            "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+
+
+@pytest.fixture(scope="session")
+def address(book):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=book[0] / "_build" / "html")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_page_fits_a_phone_and_a_laptop(browser, address, width):
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.route("**/*", lambda route: route.continue_() if "127.0.0.1" in route.request.url else route.abort())
+    for name in PAGES:
+        page.goto(f"{address}/{name}.html", wait_until="domcontentloaded")
+        page.wait_for_function("Array.from(document.images).every(i => i.complete)")
+        assert page.evaluate("Array.from(document.images).every(i => i.naturalWidth > 0)"), name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width + 1, name
+        assert page.evaluate("document.querySelectorAll('h1').length") >= 1, name
+    page.close()
+
+
+def test_folded_code_opens_on_a_click(browser, address):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.route("**/*", lambda route: route.continue_() if "127.0.0.1" in route.request.url else route.abort())
+    page.goto(f"{address}/runs/book/03_evaluation.html", wait_until="domcontentloaded")
+    block = page.locator("details").first
+    assert not block.evaluate("e => e.open")
+    block.locator("summary").click()
+    assert block.evaluate("e => e.open")
+    page.close()

@@ -1,0 +1,50 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from hybrid_batch import corpora
+
+
+def command(*arguments, check=True):
+    done = subprocess.run([sys.executable, "-m", "hybrid_batch", *arguments], cwd=corpora.ROOT, capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+def test_help_shows_the_few_verbs():
+    printed = command("--help").stdout
+    assert all(f"\n    {verb}" in printed for verb in ("run", "evaluate", "describe"))
+
+
+def test_describe_lists_parameters_with_type_default_and_help():
+    printed = command("describe", "02_training").stdout
+    assert "alpha: float = 0.5\n      share of monolingual batches in Hybrid" in printed
+    assert "05_reasoning" in command("describe").stdout
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["run", "fast"], "error: profile 'fast' is unknown"),
+    (["run", "smoke", "-p", "alhpa", "1"], "error: the book has no parameter 'alhpa'"),
+    (["run", "smoke", "-n", "02_training", "-p", "draws", "9"], "error: 02_training has no parameter 'draws'"),
+    (["evaluate", "--benchmark", "xquad-r", "--data", "nowhere"], "error: benchmark 'xquad-r': no folder nowhere"),
+    (["evaluate", "--encoder", "no/such"], "error: encoder 'no/such' is neither"),
+    (["evaluate", "--languages", "fr"], "error: 'encyclo11' has no language 'fr'"),
+])
+def test_a_mistake_gives_one_clear_line(arguments, message):
+    done = command(*arguments, check=False)
+    assert done.returncode == 1 and done.stderr.strip().splitlines()[-1].startswith(message)
+    assert "Traceback" not in done.stderr
+
+
+def test_the_untrained_encoder_has_the_known_figures_on_xquad_r(data):
+    """Measured outside this project with another program: Mo .799, Cr .640, Mul .299, distance 1213."""
+    result = json.loads(command("evaluate", "--encoder", "offline-e5-small", "--benchmark", "xquad-r", "--data", str(data)).stdout)
+    macro = result["macro"]
+    for setting, expected in (("Mo", 0.799), ("Cr", 0.640), ("Mul", 0.299)):
+        assert macro[setting]["map"] == pytest.approx(expected, abs=0.003)
+    assert macro["Mul"]["rank_distance"] == pytest.approx(1213, abs=10)
+    assert [macro[setting]["settings"] for setting in ("Mo", "Cr", "Mul")] == [11, 110, 11]
+    assert result["candidates"] == dict(ar=1222, de=1276, el=1234, en=1180, es=1215, hi=1244, ru=1219, th=852, tr=1167,
+                                        vi=1209, zh=1196)

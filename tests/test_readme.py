@@ -1,0 +1,58 @@
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hybrid_batch import corpora
+
+README = (corpora.ROOT / "README.md").read_text()
+COMMANDS = [line.split("  #")[0].split(" #")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README, re.S)
+            for line in block.splitlines()]
+
+
+def test_every_command_is_accounted_for():
+    """make book: test_book; make test: this; evaluate on XQuAD-R: test_main; the others are run below."""
+    assert COMMANDS == ["make book", "make test", *RUN, "python -m hybrid_batch evaluate --encoder offline-e5-small "
+                        "--benchmark xquad-r --data ../shared/data"]
+
+
+RUN = ["python -m hybrid_batch --help", "python -m hybrid_batch describe 02_training",
+       "python -m hybrid_batch run quick -p alpha 0.7",
+       "papermill notebooks/ipynb/02_training.ipynb out.ipynb -p alpha 0.7"]
+
+
+@pytest.mark.parametrize("command", RUN)
+def test_the_commands_work_as_written(command, tmp_path):
+    """As written, but small: the smoke profile for quick, few steps for papermill, output elsewhere."""
+    words = shlex.split(command.replace(" quick ", " smoke "))
+    if "run" in words:
+        words += ["-o", str(tmp_path / "runs"), "-n", "02_training"]
+    if words[0] == "papermill":
+        words[2] = str(tmp_path / words[2])
+        words += ["-k", "python3", "-p", "steps", "2", "-p", "output", str(tmp_path), "-y",
+                  "{strategies: [Hybrid], languages: [ar, en], eval_every: 1, eval_batches: 1}"]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(words, cwd=corpora.ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for notebook in tmp_path.rglob("*02_training.ipynb"):
+        assert "Hybrid(0.7)" in notebook.read_text()
+    if words[0] == "papermill":
+        assert "Hybrid(0.7)" in (tmp_path / "out.ipynb").read_text()
+
+
+@pytest.mark.parametrize("benchmark", ["xquad-r", "mlqa-r"])
+def test_the_figures_of_the_table_are_those_of_the_committed_results(benchmark):
+    macro = json.loads((corpora.ROOT / "results" / "untrained" / f"{benchmark}.json").read_text())["macro"]
+    row = next(line for line in README.splitlines() if f"| {benchmark.upper().replace('XQUAD', 'XQuAD')} |" in line and "untrained" in line)
+    expected = [f"{macro[s]['map']:.3f}".lstrip("0") for s in ("Mo", "Cr", "Mul")] + [f"{macro['Mul']['rank_distance']:.0f}"]
+    assert [cell.strip() for cell in row.strip("|").split("|")][2:] == expected
+
+
+def test_the_code_of_the_readme_runs():
+    for block in re.findall(r"```python\n(.*?)```", README, re.S):
+        exec(block, {})
