@@ -67,7 +67,7 @@ def intervals(table, measure="map", label="label", title=None):
     table = table[table.measure == measure]
     settings = [s for s in SETTINGS if s in set(table.setting) and table[table.setting == s].value.notna().any()]
     names = list(dict.fromkeys(table[label]))
-    figure, axes = plt.subplots(1, len(settings), figsize=(3.1 * len(settings) + 2.4, 0.42 * len(names) + 1.5),
+    figure, axes = plt.subplots(1, len(settings), figsize=(2.3 * len(settings) + 2.2, 0.46 * len(names) + 1.5),
                                 sharey=True, squeeze=False)
     for axis, setting in zip(axes[0], settings):
         part = table[table.setting == setting].set_index(label).reindex(names)
@@ -86,11 +86,14 @@ def intervals(table, measure="map", label="label", title=None):
 
 
 def shares(tables):
-    """Heatmaps of language_shares side by side: {title: table}. Rows are query languages,
+    """Heatmaps of language_shares, two in a row: {title: table}. Rows are query languages,
     numbers are per cent; a strong diagonal is same-language preference."""
     top = max(table.to_numpy().max() for table in tables.values())
-    figure, axes = plt.subplots(1, len(tables), figsize=(5.4 * len(tables), 4.9), squeeze=False)
-    for axis, (title, table) in zip(axes[0], tables.items()):
+    columns, lines = min(2, len(tables)), -(-len(tables) // 2)
+    figure, axes = plt.subplots(lines, columns, figsize=(4.9 * columns, 4.7 * lines), squeeze=False)
+    for axis in axes.flat[len(tables):]:
+        axis.remove()
+    for axis, (title, table) in zip(axes.flat, tables.items()):
         sns.heatmap(100 * table, ax=axis, annot=True, fmt=".0f", cmap="Blues", vmin=0, vmax=100 * top, square=True,
                     cbar=False, linewidths=0.5, annot_kws={"fontsize": 9})
         axis.set(title=title, xlabel="passage language", ylabel="query language")

@@ -64,13 +64,19 @@ SETTINGS = {"Mo": "Monolingual", "Cr": "Cross-lingual", "Mul": "Multilingual"}
 def per_query(ranks, measures=("map", "recall@1", "recall@10")):
     """Score every query in every setting: a table with a row per (setting, query, passage language; "all" for Mul)
     and a column per measure; rank_distance and max_rank are filled for Mul alone."""
-    single = ranks.groupby([*QUERY, "passage_language"], sort=False)["rank"]
-    pair = pd.DataFrame({name: single.agg(MEASURES[name]) for name in measures}).reset_index()
+    pair = _scored(ranks, [*QUERY, "passage_language"], "rank", {name: MEASURES[name] for name in measures})
     pair.insert(0, "setting", np.where(pair.query_language == pair.passage_language, "Mo", "Cr"))
-    mixed = ranks.groupby(QUERY, sort=False)["rank_mul"]
-    every = {name: MEASURES[name] for name in measures} | BIAS
-    mul = pd.DataFrame({name: mixed.agg(f) for name, f in every.items()}).reset_index()
+    mul = _scored(ranks, QUERY, "rank_mul", {name: MEASURES[name] for name in measures} | BIAS)
     return pd.concat([pair, mul.assign(setting="Mul", passage_language="all")], ignore_index=True)
+
+
+def _scored(ranks, keys, column, functions):
+    """A row per group of ``keys``, a column per function of the group's ranks."""
+    if ranks.duplicated(keys).any():
+        groups = ranks.groupby(keys, sort=False)[column]
+        return pd.DataFrame({name: groups.agg(f) for name, f in functions.items()}).reset_index()
+    one = {name: {rank: f([rank]) for rank in ranks[column].unique()} for name, f in functions.items()}
+    return ranks[keys].assign(**{name: ranks[column].map(values) for name, values in one.items()})  # equal ranks once
 
 
 def per_language(scores):

@@ -102,7 +102,8 @@ def run(profile_name="quick", overrides=None, only=None, output=None):
     output.mkdir(parents=True, exist_ok=True)
     values |= changed
     if "output" in every:
-        values["output"] = str(output)
+        inside = output.is_relative_to(ROOT)  # then no path of this machine stands in the notebook
+        values["output"] = str(output.relative_to(ROOT) if inside else output)
     for number, name in enumerate(names, 1):
         chosen = {key: value for key, value in values.items() if key in known[name]}
         print(f"=== [{number}/{len(names)}] {name}", flush=True)
@@ -133,7 +134,8 @@ def execute(source, values, path):
         partial = Path(folder) / path.name
         done = papermill.execute_notebook(notebook, str(partial), parameters=values, cwd=str(ROOT), progress_bar=False,
                                           stdout_file=sys.stdout, stderr_file=sys.stderr,
-                                          request_save_on_cell_execute=False)
+                                          request_save_on_cell_execute=False,
+                                          extra_arguments=["--log-level=ERROR"])
         done.metadata.pop("papermill", None)  # times and paths of this machine
         for cell in done.cells:
             cell.metadata.pop("papermill", None)
