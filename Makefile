@@ -9,6 +9,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 
 .PHONY: book html run test bench serve pair clean
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 book: run html  ## run the notebooks and build the book
 	@cat runs/book/results.md

@@ -55,7 +55,7 @@ def test_make_book_prints_where_the_book_is_and_the_table_of_results(book):
     assert "url=book/introduction.html" in (folder / "_build" / "html" / "index.html").read_text()
     for name in ("untrained", "untrained, means removed", "X-X", "X-X-mono", "X-Y", "Hybrid(0.5)", "En-En",
                  "Hybrid(0.5), interpolated 0.5"):
-        assert re.search(rf"\| {re.escape(name)} +\|( +0\.\d\d\d \[0\.\d\d\d, 0\.\d\d\d\] +\|){{3}} +\d+ \[\d+, \d+\]", printed), name
+        assert re.search(rf"\| {re.escape(name)} +\|( +0\.\d\d\d \[0\.\d\d\d,\s0\.\d\d\d\] +\|){{3}} +\d+ \[\d+,\s\d+\]", printed), name
 
 
 def test_a_second_make_book_runs_nothing_again(book):
@@ -75,7 +75,7 @@ def test_the_evaluation_page_shows_every_system_with_intervals(pages):
     page = pages["runs/book/03_evaluation"]
     for name in ("untrained, means removed", "X-X", "X-X-mono", "X-Y", "Hybrid(0.5)", "En-En", "interpolated 0.5"):
         assert name in page
-    assert len(re.findall(r"0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", page)) >= 24
+    assert len(re.findall(r"0\.\d{3} \[0\.\d{3},\s0\.\d{3}\]", page)) >= 24
     assert "24 groups of queries" in page and "1 training seed(s)" in page
 
 

@@ -261,8 +261,9 @@ def wide(table, columns=(("Mo", "map"), ("Cr", "map"), ("Mul", "map"), ("Mul", "
     for setting, measure in columns:
         part = table[(table.setting == setting) & (table.measure == measure)].set_index("label")
         digits = 0 if measure in metrics.BIAS else 3
+        form = f"{{:.{digits}f}} [{{:.{digits}f}},\N{NO-BREAK SPACE}{{:.{digits}f}}]"
         result[f"{setting} {metrics.LABELS[measure]}"] = part.apply(
-            lambda row: f"{row.value:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]", axis=1)
+            lambda row: form.format(row.value, row.low, row.high), axis=1)
     return pd.DataFrame(result).reindex(list(dict.fromkeys(table.label))).rename_axis("")
 
 
