@@ -21,12 +21,7 @@ PAGES = ["book/introduction", "book/running", "book/glossary", "book/bibliograph
     "method", "metrics", "01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning"))]
 
 
-def copy_of_the_project(folder):
-    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True).stdout
-    for name in files.split():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
-    return folder
+MADE = shutil.ignore_patterns(".git", ".venv", "runs", "_build", ".pytest_cache", ".hypothesis", "__pycache__", "*.egg-info")
 
 
 def make(folder):
@@ -38,7 +33,7 @@ def make(folder):
 
 @pytest.fixture(scope="session")
 def book(tmp_path_factory):
-    folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
+    folder = shutil.copytree(ROOT, tmp_path_factory.mktemp("project") / "copy", ignore=MADE)
     done = make(folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder, done.stdout
