@@ -156,6 +156,14 @@ def test_early_stopping_needs_a_folder(encoder):
         trainer.train(encoder, tiny.corpus(), HYBRID, SETTINGS, tiny.corpus(12))
 
 
+def test_an_empty_corpus_is_named(encoder, tmp_path):
+    full = tiny.corpus()
+    empty = corpora.Corpus(full.name, full.rows.select([]), full.checksum)
+    for corpus, validation in ((empty, full), (full, empty)):
+        with pytest.raises(ValueError, match="the corpus 'tiny-qa' has no rows"):
+            trainer.train(encoder, corpus, HYBRID, SETTINGS, validation, tmp_path / "run")
+
+
 @pytest.mark.parametrize("wrong", [dict(steps=0), dict(temperature=0.0), dict(learning_rate=-1.0), dict(patience=0)])
 def test_settings_that_make_no_sense_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

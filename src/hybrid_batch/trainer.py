@@ -30,8 +30,9 @@ def train(encoder, corpus, strategy, settings=Settings(), validation=None, folde
     """
     if validation is not None and folder is None:
         raise ValueError("early stopping keeps the best weights on disk: give train() a folder")
-    if len(validation.rows if validation else corpus.rows) == 0:
-        raise ValueError("the corpus has no rows")
+    for part in filter(None, (corpus, validation)):
+        if len(part.rows) == 0:
+            raise ValueError(f"the corpus {part.name!r} has no rows")
     encoder.model_card_data.widget = [{}]  # not empty: else the card would show texts of the corpus
     torch.manual_seed(settings.seed)  # dropout
     own_length = encoder.max_seq_length
