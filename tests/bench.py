@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from hybrid_batch import corpora, encoders, retrieval, sampler, study, trainer
+from hybrid_batch import benchmarks, corpora, encoders, retrieval, sampler, study, trainer
 from hybrid_batch.settings import Settings
 
 
@@ -32,9 +32,9 @@ def slow_ranks(vectors, benchmark):
 
 def main():
     study.quiet()
-    benchmark, corpus = corpora.load_benchmark("encyclo11"), corpora.load_corpus("encyclo11")
+    benchmark, corpus = benchmarks.load_benchmark("encyclo11"), corpora.load_corpus("encyclo11")
     encoder = encoders.load(encoders.OFFLINE)
-    few = corpora.load_benchmark("encyclo11", languages=["ar", "en", "th", "zh"])
+    few = benchmarks.load_benchmark("encyclo11", languages=["ar", "en", "th", "zh"])
     one_by_one = seconds(lambda: [encoder.encode(text) for text in few.passages.text[:100]], 1)
     together = seconds(lambda: encoder.encode(list(few.passages.text[:100]), batch_size=16), 1)
     vectors = retrieval.embed(encoder, benchmark)

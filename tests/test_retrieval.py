@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hybrid_batch.corpora import Benchmark
+from hybrid_batch.benchmarks import Benchmark
 from hybrid_batch.retrieval import Embeddings, embed, rank, rank_faiss, remove_language_means
 
 LANGUAGES = ("de", "en", "hi")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import tiny
 
-from hybrid_batch import corpora, encoders, metrics, study
+from hybrid_batch import benchmarks, corpora, encoders, metrics, study
 from hybrid_batch.settings import Settings
 
 SETTINGS = Settings(steps=3, batch_size=4, learning_rate=1e-3, eval_every=2, eval_batches=1, max_length=16)
@@ -95,7 +95,7 @@ def test_an_interrupted_run_leaves_no_folder_that_looks_finished(shared, tmp_pat
 def test_the_kept_encoder_is_the_one_that_was_measured(hybrid):
     again = encoders.load(str(hybrid.folder / "encoder"), device="cpu")
     from hybrid_batch import retrieval
-    benchmark = corpora.load_benchmark("encyclo11", languages=["ar", "en", "zh"])
+    benchmark = benchmarks.load_benchmark("encyclo11", languages=["ar", "en", "zh"])
     ranks, _ = retrieval.rank(retrieval.embed(again, benchmark), benchmark)
     pd.testing.assert_frame_equal(ranks, hybrid.ranks("encyclo11"))
 

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hybrid_batch import corpora, metrics, statistics
+from hybrid_batch import corpora, hygiene, metrics, statistics
+from hybrid_batch.benchmarks import load_benchmark
 from hybrid_batch.settings import Settings
 
 RUNS = corpora.ROOT / "runs"
@@ -113,7 +114,7 @@ def run(experiment, cache=None):
     quiet()
     experiment = _canonical(experiment)
     training, validation = _corpora(experiment)
-    benchmarks = {name: corpora.load_benchmark(name, experiment.data, languages=experiment.languages)
+    benchmarks = {name: load_benchmark(name, experiment.data, languages=experiment.languages)
                   for name in experiment.benchmarks}
     checksums = [training and training.checksum, *(b.checksum for b in benchmarks.values())]
     identity = {**asdict(experiment), "checksums": checksums, "code": code_checksum(),
@@ -125,7 +126,7 @@ def run(experiment, cache=None):
         return Run(folder)
     if training is not None:
         for name, benchmark in benchmarks.items():
-            if len(found := corpora.overlap(training, benchmark)):
+            if len(found := hygiene.overlap(training, benchmark)):
                 raise ValueError(f"{len(found)} texts of the corpus {training.name!r} stand in the benchmark {name!r}, "
                                  f"the first is item {found['item'][0]!r}: take them out of the corpus")
     partial = folder.with_name("." + folder.name)
@@ -282,7 +283,7 @@ def evaluate(encoder_name, benchmark_name, data=None, languages=None):
     """Measure an encoder on a benchmark: what the command line prints, as a dict."""
     from hybrid_batch import encoders, retrieval
     quiet()
-    benchmark = corpora.load_benchmark(benchmark_name, data, languages=languages)
+    benchmark = load_benchmark(benchmark_name, data, languages=languages)
     encoder = encoders.load(encoder_name)
     ranks, _ = retrieval.rank(retrieval.embed(encoder, benchmark, progress=True), benchmark)
     scores = metrics.per_query(ranks)
@@ -320,7 +321,7 @@ def environment():
 
 def code_checksum():
     """sha256 of the modules that a run's ranks depend on: runs made by other code are not reused."""
-    names = ("corpora", "encoders", "retrieval", "sampler", "settings", "trainer")
+    names = ("benchmarks", "corpora", "encoders", "files", "hygiene", "retrieval", "sampler", "settings", "trainer")
     sources = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in names)
     return hashlib.sha256(sources).hexdigest()[:16]
 

@@ -1,0 +1,133 @@
+"""Files of data sets, in a folder or on the Hugging Face Hub, and the records in them."""
+
+import csv
+import gzip
+import hashlib
+import json
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from huggingface_hub import HfFileSystem, constants, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+
+def locate(name, patterns, data=None, repo=None, revision=None, stream=False):
+    """Find the files of a data set.
+
+    patterns: file names in it, with wildcards. data: a folder that may hold the folder ``name``, taken first.
+    repo, revision: a dataset repository of the Hub and one of its commits; downloaded once, and with ``stream`` read
+        over the network without keeping it. Nothing that a repository holds is ever run.
+    Returns fsspec addresses, sorted, by pattern. Raises FileNotFoundError that says what is missing and the remedy.
+    """
+    folder = Path(data or ".") / name
+    if folder.is_dir():
+        root, where = str(folder), f"folder {folder}"
+    elif repo is None:
+        raise FileNotFoundError(f"{name!r}: there is no folder {folder}; say with --data (in a notebook: the parameter "
+                                f"data) which folder holds the folder {name!r}")
+    else:
+        where = f"repository {repo} at revision {revision}"
+        root = _hub(name, repo, revision, patterns, stream)
+    system, path = fsspec.url_to_fs(root)
+    found = {pattern: [system.unstrip_protocol(f) for f in sorted(system.glob(f"{path}/{pattern}"))]
+             for pattern in patterns}
+    for pattern, files in found.items():
+        if not files:
+            raise FileNotFoundError(f"{name!r}: the {where} has no file {pattern!r}: check languages and split, or "
+                                    f"whether the data set has another form by now")
+    return found
+
+
+def _hub(name, repo, revision, patterns, stream):
+    remedy = (f"check the revision and the network, or put the repository's files into a folder {name!r} and say with "
+              f"--data which folder holds that one")
+    try:
+        if stream and not constants.HF_HUB_OFFLINE:
+            HfFileSystem().ls(f"datasets/{repo}@{revision}", detail=False)  # fails now if it does not exist
+            return f"hf://datasets/{repo}@{revision}"
+        return snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=list(patterns))
+    except LocalEntryNotFoundError:
+        raise FileNotFoundError(f"{name!r}: the Hub's repository {repo} at revision {revision} is not on this machine "
+                                f"and the Hub is out of reach: {remedy}") from None
+    except (HfHubHTTPError, FileNotFoundError) as error:
+        raise FileNotFoundError(f"{name!r}: the Hub has no repository {repo} at revision {revision} "
+                                f"({type(error).__name__}): {remedy}") from None
+
+
+def records(file, fields=(), columns=None):
+    """Yield (where, record) for each record of a file, where being "file, line 3" or "file, row 3" for errors.
+
+    file: an address; .jsonl, .json (a list of records, or one), .tsv, .csv, .parquet, each but the last also .gz.
+    fields: what a record must have. columns: names of the columns of a table without a heading.
+    Raises ValueError that names the file, the place and what is wrong with it.
+    """
+    short = file.removeprefix("file://")
+    kind = Path(file.removesuffix(".gz")).suffix
+    if kind not in READERS:
+        raise ValueError(f"{short}: unknown kind of file; known are {', '.join(READERS)}, plain or .gz")
+    number = 0
+    try:
+        with fsspec.open(file, "rb", compression="gzip" if file.endswith(".gz") else None) as stream:
+            for number, record in READERS[kind](stream, columns):
+                where = f"{short}, {'row' if kind == '.parquet' else 'line'} {number}"
+                if not isinstance(record, dict):
+                    raise ValueError(f"{where}: not an object in braces")
+                for field in fields:
+                    if field not in record:
+                        raise ValueError(f"{where}: no field {field!r}, only {', '.join(map(str, record))}: "
+                                         f"rename it, or use the revision that this data set was pinned at")
+                yield where, record
+    except (json.JSONDecodeError, UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
+        raise ValueError(f"{short}, line {number + 1}: not readable as {kind} ({error}): mend or fetch it again") from None
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{short}: not a readable Parquet file ({error}): fetch it again") from None
+
+
+def _json_lines(stream, _):
+    for number, line in enumerate(stream, 1):
+        if line.strip():
+            yield number, json.loads(line)
+
+
+def _json(stream, _):
+    content = json.load(stream)
+    yield from enumerate(content if isinstance(content, list) else [content], 1)
+
+
+def _table(stream, columns, **form):
+    lines = (line.decode("utf-8") for line in stream)
+    if form["delimiter"] == "\t":  # no quoting: a quotation mark is a letter like any other
+        rows = (line.rstrip("\r\n").split("\t") for line in lines)
+    else:
+        rows = csv.reader(lines)
+    columns = columns or next(rows, [])
+    for number, row in enumerate(rows, 1):
+        yield number, dict(zip(columns, row))
+
+
+def _parquet(stream, _):
+    number = 0
+    for batch in pq.ParquetFile(stream).iter_batches(1000):
+        for record in batch.to_pylist():
+            number += 1
+            yield number, record
+
+
+READERS = {".jsonl": _json_lines, ".json": _json, ".parquet": _parquet,
+           ".tsv": lambda stream, columns: _table(stream, columns, delimiter="\t"),
+           ".csv": lambda stream, columns: _table(stream, columns, delimiter=",")}
+
+
+def checksum(files):
+    """sha256 over the contents of files; of those read over the network, over their addresses, which name the
+    revision."""
+    total = hashlib.sha256()
+    for file in sorted(map(str, files)):
+        if file.startswith("hf://"):
+            total.update(file.encode())
+        else:
+            with open(file.removeprefix("file://"), "rb") as stream:
+                total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()
