@@ -47,7 +47,7 @@ def test_a_manifest_says_what_made_the_figures(hybrid):
     assert manifest["name"] == "Hybrid(0.5)" and manifest["steps"] == 3
     assert manifest["shares"] == {"qa mono": 0.5, "qa cross": 0.5}
     assert manifest["experiment"]["settings"]["seed"] == 0 and manifest["experiment"]["languages"] == ["ar", "en", "zh"]
-    assert manifest["corpus_checksum"] == corpora.load_corpus("encyclo11").checksum
+    assert manifest["corpus"]["checksum"] == corpora.load_corpus("encyclo11").checksum
     assert manifest["libraries"]["torch"].startswith("2.") and manifest["device"].startswith(("CPU", "NVIDIA"))
     assert set(manifest["seconds"]) == {"training", "evaluation"}
     assert hybrid.log.step.tolist() == [1, 2, 3]
@@ -100,11 +100,27 @@ def test_the_kept_encoder_is_the_one_that_was_measured(hybrid):
     pd.testing.assert_frame_equal(ranks, hybrid.ranks("encyclo11"))
 
 
-def test_training_on_the_benchmark_is_refused(shared, tmp_path):
-    test = corpora.load_corpus("encyclo11", "test", ["ar", "en", "zh"]).rows
+def rows_of(split, count):
+    rows = corpora.load_corpus("encyclo11", split, ["ar", "en", "zh"]).rows
+    return [{key: value for key, value in row.items() if key != "hashes"} for row in rows.select(range(0, len(rows), len(rows) // count)[:count])]
+
+
+def test_rows_that_stand_in_the_benchmark_are_not_trained_on(shared, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(study, "_make", lambda e, training, v, b, folder: (
+        seen.append(training), (folder / "manifest.json").write_text("{}")))
+    clean, leaked = rows_of("train", 40), rows_of("test", 10)
     path = tmp_path / "leaky.jsonl"
-    path.write_text("\n".join(json.dumps(row) for row in test))
-    with pytest.raises(ValueError, match="stand in the benchmark 'encyclo11'.*take them out"):
+    path.write_text("\n".join(json.dumps(row) for row in [*leaked, *clean]))
+    study.run(study.Experiment("X-X", **{**shared, "corpus": str(path)}), tmp_path)
+    assert seen[0].rows["query"][:] == [row["query"] for row in clean]
+    assert seen[0].about["contaminated"] == {"encyclo11": 10}
+
+
+def test_training_on_the_benchmark_is_refused(shared, tmp_path):
+    path = tmp_path / "leaky.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows_of("test", 10)))
+    with pytest.raises(ValueError, match="all 10 rows of the corpus.*leaky.*another corpus"):
         study.run(study.Experiment("X-X", **{**shared, "corpus": str(path)}), tmp_path)
 
 
@@ -114,7 +130,7 @@ def test_the_shuffled_control_trains_on_wrong_answers_and_is_named_so(shared):
     training, _ = study._corpora(experiment)
     right = {(r["item"], r["language"]): r["passage"] for r in corpora.load_corpus("encyclo11-reasoning").rows}
     rows = [r for r in training.rows if r["task"] == "reasoning"]
-    assert rows and all(r["passage"] != right[r["item"].split("/")[-1], r["language"]] for r in rows)
+    assert rows and all(r["passage"] != right[r["item"], r["language"]] for r in rows)
 
 
 def test_seeds_are_averaged_query_by_query(shared, tmp_path):

@@ -40,4 +40,4 @@ def corpus(items=24, languages=("de", "en", "th"), negatives=0, task="qa"):
             rows.append(dict(item=f"{task}{item}", group=f"{task}g{item}", language=language, task=task,
                              query=f"{word(0)} {word(1)} w{item % 60}", passage=f"{word(2)} w{item % 60} {word(5)} {word(9)}",
                              negatives=[f"{word(4)} {word(11 + n)} {word(20 + n)}" for n in range(negatives)]))
-    return corpora.Corpus(f"tiny-{task}", corpora.Dataset.from_list(rows, features=corpora.FEATURES), f"{task}{items}")
+    return corpora.Corpus(f"tiny-{task}", corpora.Dataset(corpora.table(rows)), f"{task}{items}")

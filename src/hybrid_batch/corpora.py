@@ -1,78 +1,271 @@
-"""Corpora to train on and benchmarks to measure with, by name, in one form each.
+"""Corpora to train on, by name, in one form.
 
-A **corpus** is a table with a row per (item, language): item, group, language, task, query, passage,
-negatives. Items are parallel: one item has the same id in all its languages. Items of one group share
-a passage, or passages of one text.
+A **corpus** is a table with a row per (item, language): item, group, language, task, subject, query, passage,
+negatives. Items are parallel: one item has the same id in all its languages. Items of one group have a passage
+in common, in some language, and never share a batch. A row may lack its query or its passage (empty text): it
+can then still meet the other half in another language.
 """
 
 import hashlib
+import itertools
 import json
-from dataclasses import dataclass
+import os
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from datasets import Dataset, Features, Value
+import pyarrow as pa
+from datasets import Dataset, Features, Value, concatenate_datasets
 from datasets import List as Sequence
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from hybrid_batch import files, sources
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ROOT / "corpora"
+CACHE = ROOT / "runs" / "corpora"
 LANGUAGES = "ar de el en es hi ru th tr vi zh".split()
 NAMES = {"ar": "Arabic", "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "hi": "Hindi",
          "ru": "Russian", "th": "Thai", "tr": "Turkish", "vi": "Vietnamese", "zh": "Chinese"}
-FEATURES = Features({name: Value("string") for name in ("item", "group", "language", "task", "query", "passage")}
-                    | {"negatives": Sequence(Value("string"))})
+TEXTS = ("item", "group", "language", "task", "subject", "query", "passage")
+FEATURES = Features({name: Value("string") for name in TEXTS} | {
+    "negatives": Sequence(Value("string")),
+    "hashes": Sequence(Value("uint64"))})  # of query, passage, negatives: what the sampler compares instead of texts
+TASKS = ("qa", "reasoning", "parallel")
+CHUNK = 10_000  # rows in memory at once
+EMPTY = pd.util.hash_array(np.array([""], object))[0]  # of a query or passage that is missing
+HOLDOUT = 20  # one group in so many is kept for validation
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Rows to train on. checksum: sha256 of the files they were read from."""
+    """Rows to train on. checksum: sha256 of the files they were read from. about: where they come from and how many
+    rows were read, kept and left out, for what reason, in each language. key: names exactly these rows."""
 
     name: str
     rows: Dataset
     checksum: str
+    about: dict = field(default_factory=dict)
+    key: str = ""
 
 
-def load_corpus(name, split="train", languages=None):
+def load_corpus(name, split="train", languages=None, data=None, limit=None, keep="content", consent=None):
     """Load rows to train on.
 
     name: ``encyclo11`` (question -> passage) or ``encyclo11-reasoning`` (stem -> right option, wrong ones as
-        negatives), our own, in 11 languages; or a JSON-lines file of rows (task, group, negatives are optional).
-    split: train, validation or test; a JSON-lines file has no splits. languages: keep only these.
+        negatives), our own, in 11 languages; a data set of the catalogue (catalogue.yaml); a JSON-lines file of
+        rows; or several of these joined by "+".
+    split: train, validation (one group in 20) or all; of our own also test. A JSON-lines file is taken whole.
+    languages: keep only these; of a "+" each part brings those that it has. data: a folder that may hold the data set's folder. limit: most items a language.
+    keep: "content" leaves out options that repeat or say nothing, "all" keeps them; see sources.
+    consent: needed for data that asks not to be trained on; the error says what.
     Raises FileNotFoundError or ValueError that names what is wrong and the remedy.
     """
+    if "+" in name:  # of the languages asked for each part brings those that it has
+        parts = name.split("+")
+        have = {part: set(sources.catalogue().get(part, {}).get("languages", languages or LANGUAGES)) for part in parts}
+        known(languages or [], set().union(*have.values()), name)
+        wanted = {part: [code for code in languages if code in have[part]] if languages else None for part in parts}
+        return join(*(load_corpus(part, split, wanted[part], data, limit, keep, consent) for part in parts
+                      if wanted[part] is None or wanted[part]))
+    if split not in ("train", "validation", "test", "all"):
+        raise ValueError(f"split {split!r} is unknown: choose train, validation, test or all")
+    tally, hold, about = Counter(), None, {}
     if Path(name).suffix == ".jsonl":
-        rows, files = _read_rows(Path(name)), [Path(name)]
+        if not Path(name).exists():
+            raise FileNotFoundError(f"{name} does not exist: check the path, which is taken from {Path.cwd()}")
+        rows, found = _few(read_rows(Path(name), languages), limit), [Path(name)]
     elif name in ("encyclo11", "encyclo11-reasoning"):
-        rows, files = _own_rows(name, split), own_files(name)
+        known(languages or [], LANGUAGES, name)
+        rows, found = _few(own_rows(name, split, languages or LANGUAGES), limit), own_files(name)
+    elif name in sources.catalogue():
+        source = sources.open_source(name, data, languages, keep, limit, consent)
+        rows, found, about = source.rows(tally), source.files, source.about
+        hold = {"train": False, "validation": True, "all": None}[_split_of(source, split)]
     else:
-        raise FileNotFoundError(f"corpus {name!r} is unknown: name 'encyclo11', 'encyclo11-reasoning' "
-                                f"or a file of rows that ends in .jsonl")
-    if languages:
-        known(languages, {row["language"] for row in rows}, name)
-        rows = [row for row in rows if row["language"] in languages]
-    return Corpus(name, Dataset.from_list(rows, features=FEATURES), checksum(files))
+        raise FileNotFoundError(f"corpus {name!r} is unknown: name 'encyclo11', 'encyclo11-reasoning', a file of rows "
+                                f"that ends in .jsonl, or one of {', '.join(sources.catalogue())}")
+    options = dict(split=split, languages=languages and sorted(languages), limit=limit, keep=keep)
+    return build(name, rows, files.checksum(found), about, tally, options, hold)
+
+
+def _split_of(source, split):
+    if split == "test":
+        raise ValueError(f"{source.name!r} has no test split here: choose train, validation or all")
+    only = source.about["use"] == "validation"
+    if only and split == "train":
+        raise ValueError(f"{source.name!r} is for validation: ask for split 'validation'")
+    return "all" if only else split
+
+
+def _few(rows, limit):
+    """The first rows of each language."""
+    seen = Counter()
+    for row in rows:
+        seen[row["language"]] += 1
+        if limit is None or seen[row["language"]] <= limit:
+            yield row
+
+
+def build(name, rows, checksum, about=(), tally=None, options=None, hold=None, prefix=None):
+    """Write rows to an Arrow file, once, and map it into memory, so that a corpus may be larger than memory.
+
+    rows: dicts, see ``table``, read as a stream. hold: True keeps only the groups held out for validation, False the
+    others. An item that comes twice in a language is left out and counted in ``tally``. Items that have a passage in
+    common, in any language, get one group. Ids are prefixed by ``prefix``, if None by the corpus's name.
+    """
+    slug = _slug(name)
+    key = hashlib.sha256(json.dumps([checksum, options, hold, _code()]).encode()).hexdigest()[:12]
+    folder = CACHE / f"{slug.replace(' ', '-')}-{key}"
+    if not (folder / "about.json").exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix=".", ignore_cleanup_errors=True) as partial:
+            tally = Counter() if tally is None else tally
+            _write(Path(partial), rows, f"{slug}/" if prefix is None else prefix, tally, hold)
+            counts = {}
+            for (language, what), number in sorted(tally.items()):
+                counts.setdefault(language, {})[what] = number
+            (Path(partial) / "about.json").write_text(json.dumps({**dict(about), "counts": counts}, indent=1))
+            try:
+                os.replace(partial, folder)
+            except OSError:
+                if not (folder / "about.json").exists():  # else another process was faster
+                    raise
+    about = json.loads((folder / "about.json").read_text())
+    return Corpus(name, Dataset.from_file(str(folder / "rows.arrow")), checksum, about, folder.name)
+
+
+def _slug(name):
+    """A corpus's name before its ids."""
+    return (Path(name).stem if name.endswith(".jsonl") else name).replace("/", "_")
+
+
+def table(rows, prefix=""):
+    """Rows as an Arrow table with the columns of FEATURES. rows: dicts with item, language, query, passage; group
+    (else the item), task (else qa), subject, negatives may be missing."""
+    texts = [[row["query"], row["passage"], *row.get("negatives", ())] for row in rows]
+    start = np.cumsum([0, *map(len, texts)])
+    hashes = hash_texts([text for part in texts for text in part])
+    columns = {"item": [prefix + row["item"] for row in rows],
+               "group": [prefix + row.get("group", row["item"]) for row in rows],
+               "language": [row["language"] for row in rows], "task": [row.get("task", "qa") for row in rows],
+               "subject": [row.get("subject", "") for row in rows],
+               "query": [part[0] for part in texts], "passage": [part[1] for part in texts],
+               "negatives": [part[2:] for part in texts],
+               "hashes": pa.ListArray.from_arrays(pa.array(start, pa.int32()), pa.array(hashes))}
+    return pa.table(columns, schema=FEATURES.arrow_schema)
+
+
+def text_hashes(rows):
+    """The column hashes, without reading a text: (hashes, start), a row's being hashes[start[row]:start[row + 1]]."""
+    hashes, start = [np.zeros(0, np.uint64)], [np.zeros(1, np.int64)]
+    for chunk in rows.select_columns(["hashes"]).with_format("arrow").iter(CHUNK):
+        lists = pa.chunked_array(chunk["hashes"]).combine_chunks()
+        hashes.append(lists.flatten().to_numpy())
+        start.append(start[-1][-1] + lists.offsets.to_numpy()[1:] - lists.offsets.to_numpy()[0])
+    return np.concatenate(hashes), np.concatenate(start)
+
+
+def hash_texts(texts):
+    """64-bit hashes of texts, (texts,), alike for texts that differ in case and spaces only."""
+    plain = np.array([" ".join(text.split()).casefold() for text in texts], object)
+    return pd.util.hash_array(plain, categorize=False)
+
+
+def _write(folder, rows, prefix, tally, hold):
+    """rows.arrow in a folder, in two passes: groups are known only when all rows are."""
+    rows, keys, names = iter(rows), [], []
+    with _writer(folder / "draft.arrow") as writer:
+        while chunk := list(itertools.islice(rows, CHUNK)):
+            part = table(chunk, prefix)
+            writer.write_table(part)
+            lists = part["hashes"].combine_chunks()
+            passage = lists.values.to_numpy()[lists.offsets.to_numpy()[:-1] + 1]
+            keys.append(np.stack([*(pd.util.hash_array(part[name].to_numpy(), categorize=False)  # as written: "a" is not "A"
+                                    for name in ("item", "language", "group")), passage]))
+            names.append(part["group"].combine_chunks())  # of the draft's batches each column would keep the whole
+    if not keys:  # all was left out; the tally says why
+        return os.replace(folder / "draft.arrow", folder / "rows.arrow")
+    item, language, group, passage = keys = np.concatenate(keys, axis=1)  # (rows,) each
+    repeated = pd.DataFrame({"item": item, "language": language}).duplicated().to_numpy()
+    first = _first_of_group(item, group, passage)
+    names = pa.concat_arrays(names)
+    chosen = np.ones(len(item), bool) if hold is None else (item[first] % HOLDOUT == 0) == hold
+    start = 0
+    with _writer(folder / "rows.arrow") as writer:
+        for batch in _batches(folder / "draft.arrow"):
+            here = slice(start, start := start + len(batch))
+            group = names.take(pa.array(first[here]))
+            batch = batch.set_column(1, FEATURES.arrow_schema.field(1), group)
+            languages = np.array(batch["language"].to_pylist())
+            for what, mask in (("left out: its id came before", repeated[here]),
+                               ("held out" if not hold else "not held out", ~repeated[here] & ~chosen[here]),
+                               ("kept", ~repeated[here] & chosen[here])):
+                tally.update((code, what) for code in languages[mask].tolist())
+            writer.write_batch(batch.filter(pa.array(~repeated[here] & chosen[here])))
+    (folder / "draft.arrow").unlink()
+
+
+def _writer(path):
+    return pa.ipc.new_stream(pa.OSFile(str(path), "wb"), FEATURES.arrow_schema)
+
+
+def _batches(path):
+    with pa.OSFile(str(path), "rb") as stream:  # not mapped: memory stays that of a batch
+        yield from pa.ipc.open_stream(stream)
+
+
+def _first_of_group(item, group, passage):
+    """For each row the number of the first row of its group: rows are tied by a common item, group or passage."""
+    parts = [pd.factorize(item)[0], pd.factorize(group)[0],
+             pd.factorize(np.where(passage == EMPTY, item, passage))[0]]  # no passage: nothing in common
+    start = np.cumsum([0, *(part.max() + 1 for part in parts)])
+    edges = [np.concatenate([parts[0], parts[0]]), np.concatenate([parts[1] + start[1], parts[2] + start[2]])]
+    graph = coo_array((np.ones(len(edges[0]), np.int8), edges), shape=(start[3], start[3]))
+    label = connected_components(graph, directed=False)[1][parts[0]]
+    _, first, place = np.unique(label, return_index=True, return_inverse=True)
+    return first[place]
+
+
+def _code():
+    """Checksum of the modules that make rows: what other code has made is made again."""
+    return files.checksum(Path(__file__).with_name(name) for name in
+                          ("corpora.py", "sources.py", "files.py", "catalogue.yaml"))[:12]
 
 
 def join(*corpora):
-    """One corpus of several; ids are prefixed by the corpus they come from."""
-    rows = [row | {key: f"{corpus.name}/{row[key]}" for key in ("item", "group")}
-            for corpus in corpora for row in corpus.rows]
+    """One corpus of several; nothing is copied."""
+    if len({_slug(corpus.name) for corpus in corpora}) < len(corpora):  # their ids would be the same
+        raise ValueError(f"a corpus is named twice: {' + '.join(corpus.name for corpus in corpora)}: leave one out, or "
+                         f"give files names of their own")
     checksum = hashlib.sha256("".join(corpus.checksum for corpus in corpora).encode()).hexdigest()
-    return Corpus("+".join(corpus.name for corpus in corpora), Dataset.from_list(rows, features=FEATURES), checksum)
+    return Corpus("+".join(corpus.name for corpus in corpora), concatenate_datasets([c.rows for c in corpora]),
+                  checksum, {"parts": [dict(name=c.name, checksum=c.checksum, **c.about) for c in corpora]},
+                  "+".join(c.key for c in corpora))
+
+
+def select(corpus, wanted, why):
+    """The rows of a corpus for which ``wanted``, a boolean array, is true; ``why`` goes into its key."""
+    return replace(corpus, rows=corpus.rows.select(np.flatnonzero(wanted)), key=f"{corpus.key} {why}")
 
 
 def shuffle_answers(corpus, seed=0):
     """The control corpus: for each item one of the wrong options, the same in all its languages, takes the
     place of the right one. Rows without negatives stay as they are."""
-    rows = corpus.rows.to_list()
-    for row in rows:
-        if negatives := row["negatives"]:
-            drawn = int.from_bytes(hashlib.sha256(f"{seed}/{row['item']}".encode()).digest()[:8], "big")
-            place = drawn % len(negatives)
-            row["passage"], negatives[place] = negatives[place], row["passage"]
-    return Corpus(f"{corpus.name}, answers shuffled", Dataset.from_list(rows, features=FEATURES),
-                  f"{corpus.checksum}-shuffled-{seed}")
+    def rows():
+        for row in corpus.rows:
+            if negatives := row["negatives"]:
+                drawn = int.from_bytes(hashlib.sha256(f"{seed}/{row['item']}".encode()).digest()[:8], "big")
+                place = drawn % len(negatives)
+                row["passage"], negatives[place] = negatives[place], row["passage"]
+            yield row
+
+    return build(f"{corpus.name}, answers shuffled", rows(), f"{corpus.checksum}-shuffled-{seed}", corpus.about,
+                 options=corpus.key, prefix="")
 
 
 def own(kind, language, split=None):
@@ -82,7 +275,8 @@ def own(kind, language, split=None):
     splits = json.loads((OWN / "encyclo11" / "splits.json").read_text())
     if split not in (None, *splits):
         raise ValueError(f"split {split!r} is unknown: encyclo11 has {sorted(splits)}")
-    entries = [entry for _, entry in _lines(OWN / "encyclo11" / kind / f"{language}.jsonl")]
+    lines = (OWN / "encyclo11" / kind / f"{language}.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = [json.loads(line) for line in lines]
     return [entry for entry in entries if split is None or entry["id"] in splits[split]]
 
 
@@ -93,6 +287,7 @@ def own_files(name):
 
 def own_texts(name, language, split):
     """Yield (passage or item id, sentences or options, [(item, question, index of the answer)])."""
+    split = None if split == "all" else split
     if name == "encyclo11":
         for entry in own("passages", language, split):
             yield entry["id"], entry["sentences"], [(q["id"], q["text"], q["answer"]) for q in entry["questions"]]
@@ -101,59 +296,49 @@ def own_texts(name, language, split):
             yield entry["id"], entry["options"], [(entry["id"], entry["stem"], entry["answer"])]
 
 
-def _own_rows(name, split):
+def own_rows(name, split, languages):
     task = "qa" if name == "encyclo11" else "reasoning"
-    return [dict(item=item, group=group, language=language, task=task, query=question, passage=texts[answer],
-                 negatives=[] if task == "qa" else texts[:answer] + texts[answer + 1:])
-            for language in LANGUAGES for group, texts, questions in own_texts(name, language, split)
-            for item, question, answer in questions]
+    for language in languages:
+        for group, texts, questions in own_texts(name, language, split):
+            for item, question, answer in questions:
+                yield dict(item=item, group=group, language=language, task=task, query=question, passage=texts[answer],
+                           negatives=[] if task == "qa" else texts[:answer] + texts[answer + 1:])
 
 
-def _read_rows(path):
+def read_rows(path, languages=None):
     """Rows of a JSON-lines file, checked field by field."""
-    rows, seen = [], set()
-    for number, entry in _lines(path):
-        where = f"{path}, line {number}"
-        row = dict(task="qa", negatives=[]) | entry
+    seen, found = set(), set()
+    for where, row in files.records(str(path)):
+        if extra := sorted(set(row) - (set(FEATURES) - {"hashes"})):
+            raise ValueError(f"{where}: unknown field {extra[0]!r}; rename it or leave it out; a row may have "
+                             f"{', '.join(f for f in FEATURES if f != 'hashes')}")
+        if "query" not in row and "passage" not in row:
+            raise ValueError(f"{where}: neither field 'query' nor field 'passage' is there: give it one of them at least")
         row.setdefault("group", row.get("item"))
-        for field in ("item", "group", "language", "task", "query", "passage"):
-            if not isinstance(row.get(field), str) or not row[field].strip():
-                raise ValueError(f"{where}: field {field!r} must be a text that is not empty, not {row.get(field)!r}")
-        if row["task"] not in ("qa", "reasoning"):
-            raise ValueError(f"{where}: field 'task' must be 'qa' or 'reasoning', not {row['task']!r}")
+        for name in TEXTS:
+            if (name in row or name in ("item", "language")) and not (
+                    isinstance(row.get(name), str) and (row[name].strip() or name == "subject")):
+                raise ValueError(f"{where}: field {name!r} must be a text that is not empty, not {row.get(name)!r}: "
+                                 f"fill it, or leave the line out")
+        row = dict(query="", passage="", task="qa", subject="") | row
+        if row["task"] not in TASKS:
+            raise ValueError(f"{where}: field 'task' must be one of {', '.join(TASKS)}, not {row['task']!r}")
+        row["negatives"] = [] if row.get("negatives") is None else row["negatives"]
         if not isinstance(row["negatives"], list) or not all(isinstance(n, str) and n for n in row["negatives"]):
-            raise ValueError(f"{where}: field 'negatives' must be a list of texts, not {row['negatives']!r}")
-        if extra := sorted(set(row) - set(FEATURES)):
-            raise ValueError(f"{where}: unknown field {extra[0]!r}; a row has {sorted(FEATURES)}")
-        if (key := (row["item"], row["language"])) in seen:
-            raise ValueError(f"{where}: item {key[0]!r} occurs twice in language {key[1]!r}; give each its own id")
+            raise ValueError(f"{where}: field 'negatives' must be a list of texts, not {row['negatives']!r}: write it "
+                             f"in square brackets, without empty texts")
+        if (key := hash((row["item"], row["language"]))) in seen:
+            raise ValueError(f"{where}: item {row['item']!r} occurs twice in language {row['language']!r}: give each "
+                             f"its own id")
         seen.add(key)
-        rows.append(row)
-    if not rows:
-        raise ValueError(f"{path} has no rows")
-    return rows
-
-
-def _lines(path):
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    with open(path, encoding="utf-8") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not a JSON object ({error.msg})") from None
-            if not isinstance(entry, dict):
-                raise ValueError(f"{path}, line {number}: not a JSON object")
-            yield number, entry
+        found.add(row["language"])
+        if languages is None or row["language"] in languages:
+            yield row
+    if not found:
+        raise ValueError(f"{path} has no rows: write one JSON object a line")
+    known(languages or [], found, str(path))
 
 
 def known(languages, known, name):
     if unknown := sorted(set(languages) - set(known)):
         raise ValueError(f"{name!r} has no language {unknown[0]!r}; it has {' '.join(sorted(known))}")
-
-
-def checksum(files):
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()

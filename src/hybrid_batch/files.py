@@ -4,9 +4,13 @@ import csv
 import gzip
 import hashlib
 import json
+import re
+import zlib
+from collections import Counter
 from pathlib import Path
 
 import fsspec
+import httpx2
 import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import HfFileSystem, constants, snapshot_download
@@ -37,6 +41,11 @@ def locate(name, patterns, data=None, repo=None, revision=None, stream=False):
         if not files:
             raise FileNotFoundError(f"{name!r}: the {where} has no file {pattern!r}: check languages and split, or "
                                     f"whether the data set has another form by now")
+        parts = Counter(part.groups() for file in files if (part := re.fullmatch(r"(.*)-\d{5}-of-(\d{5})\b.*", file)))
+        for (start, total), number in parts.items():
+            if number < int(total):
+                raise FileNotFoundError(f"{name!r}: the {where} has only {number} of the {int(total)} parts of "
+                                        f"{Path(start).name!r}: fetch the others too")
     return found
 
 
@@ -48,7 +57,7 @@ def _hub(name, repo, revision, patterns, stream):
             HfFileSystem().ls(f"datasets/{repo}@{revision}", detail=False)  # fails now if it does not exist
             return f"hf://datasets/{repo}@{revision}"
         return snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=list(patterns))
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, httpx2.TransportError):
         raise FileNotFoundError(f"{name!r}: the Hub's repository {repo} at revision {revision} is not on this machine "
                                 f"and the Hub is out of reach: {remedy}") from None
     except (HfHubHTTPError, FileNotFoundError) as error:
@@ -67,20 +76,24 @@ def records(file, fields=(), columns=None):
     kind = Path(file.removesuffix(".gz")).suffix
     if kind not in READERS:
         raise ValueError(f"{short}: unknown kind of file; known are {', '.join(READERS)}, plain or .gz")
-    number = 0
+    number, unit = 0, "line" if kind in (".jsonl", ".tsv") else "row"
     try:
         with fsspec.open(file, "rb", compression="gzip" if file.endswith(".gz") else None) as stream:
             for number, record in READERS[kind](stream, columns):
-                where = f"{short}, {'row' if kind == '.parquet' else 'line'} {number}"
+                where = f"{short}, {unit} {number}"
                 if not isinstance(record, dict):
-                    raise ValueError(f"{where}: not an object in braces")
+                    raise ValueError(f"{where}: not a JSON object in braces ({getattr(record, 'msg', record)!r:.60}): "
+                                     f"mend or remove it")
                 for field in fields:
                     if field not in record:
                         raise ValueError(f"{where}: no field {field!r}, only {', '.join(map(str, record))}: "
                                          f"rename it, or use the revision that this data set was pinned at")
                 yield where, record
-    except (json.JSONDecodeError, UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
-        raise ValueError(f"{short}, line {number + 1}: not readable as {kind} ({error}): mend or fetch it again") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
+        raise ValueError(f"{short}, {unit} {number + 1}: not readable as {kind} ({error}): mend or fetch it again") from None
+    except (httpx2.TransportError, HfHubHTTPError) as error:
+        raise FileNotFoundError(f"{short}: not readable over the network ({type(error).__name__}): try again, or fetch "
+                                f"the file and say with --data which folder holds the data set's") from None
     except pa.ArrowInvalid as error:
         raise ValueError(f"{short}: not a readable Parquet file ({error}): fetch it again") from None
 
@@ -88,7 +101,10 @@ def records(file, fields=(), columns=None):
 def _json_lines(stream, _):
     for number, line in enumerate(stream, 1):
         if line.strip():
-            yield number, json.loads(line)
+            try:
+                yield number, json.loads(line)
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                yield number, error
 
 
 def _json(stream, _):
@@ -98,12 +114,14 @@ def _json(stream, _):
 
 def _table(stream, columns, **form):
     lines = (line.decode("utf-8") for line in stream)
+    start = 1
     if form["delimiter"] == "\t":  # no quoting: a quotation mark is a letter like any other
-        rows = (line.rstrip("\r\n").split("\t") for line in lines)
+        start, splits = (1, len(columns) - 1) if columns else (2, -1)  # the last column may hold tabs
+        rows = (line.rstrip("\r\n").split("\t", splits) for line in lines)
     else:
-        rows = csv.reader(lines)
+        rows = csv.reader(lines)  # counted by records: one may take several lines
     columns = columns or next(rows, [])
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(rows, start):
         yield number, dict(zip(columns, row))
 
 

@@ -12,6 +12,8 @@ import pandas as pd
 import pyarrow as pa
 from torch.utils.data import Sampler
 
+from hybrid_batch.corpora import EMPTY, text_hashes
+
 PAIRINGS = ("mixed", "mono", "cross")
 ATTEMPTS = 20  # at a batch, before the table is refused
 
@@ -22,7 +24,8 @@ class Kind:
 
     pairing: "mixed", each pair within one language, languages mixed in the batch (X-X); "mono", the whole batch
         in one language (X-X-mono); "cross", each pair across two languages (X-Y).
-    task: whose rows it draws, "qa" or "reasoning". languages: None, or only these.
+    task: whose rows it draws, "qa", "reasoning" or "parallel" (a text and its translations, so "cross" only).
+    languages: None, or only these.
     """
 
     pairing: str
@@ -32,6 +35,9 @@ class Kind:
     def __post_init__(self):
         if self.pairing not in PAIRINGS:
             raise ValueError(f"pairing {self.pairing!r} is unknown; choose from {sorted(PAIRINGS)}")
+        if self.task == "parallel" and self.pairing != "cross":
+            raise ValueError(f"{self.task} batches pair a text with its translation: their pairing must be 'cross', not "
+                             f"{self.pairing!r}")
 
     def __str__(self):
         where = f" [{' '.join(self.languages)}]" if self.languages else ""
@@ -78,75 +84,88 @@ def strategy(name, alpha=0.5, rho=0.0, reasoning="hybrid"):
 
 
 class Index:
-    """What the sampler knows of a table: codes, no texts. rows: a datasets.Dataset with the columns item, group,
-    language, task, query, passage, negatives (a list of texts)."""
+    """What the sampler knows of a table: codes, no texts, so that it stays small. rows: a datasets.Dataset with the
+    columns item, group, language, task and hashes, as corpora.table makes them."""
 
     def __init__(self, rows):
         def codes(column):
             texts = rows.select_columns([column]).with_format("arrow")[:][column]
             encoded = pa.chunked_array(texts).dictionary_encode().combine_chunks()
-            return encoded.indices.to_numpy().astype(np.int32), encoded.dictionary.to_pylist()
+            return encoded.indices.to_numpy().astype(np.int32), encoded.dictionary
 
         self.item, items = codes("item")                               # (rows,)
         self.group, _ = codes("group")
-        self.language, self.languages = codes("language")
-        self.task, self.tasks = codes("task")
-        if len(np.unique(np.stack([self.item, self.language, self.task]), axis=1).T) < len(rows):
+        self.language, languages = codes("language")
+        self.task, tasks = codes("task")
+        self.languages, self.tasks = languages.to_pylist(), tasks.to_pylist()
+        cells = (self.item.astype(np.int64) * len(languages) + self.language) * len(tasks) + self.task
+        cells.sort()
+        if (cells[1:] == cells[:-1]).any():
             raise ValueError("an item occurs twice in one language: give each question an id of its own")
         # Texts as 64-bit hashes: of the query, and of the candidates that a row brings, its passage and negatives.
-        self.query, candidates, counts = np.empty(len(rows), np.uint64), [], []
-        for start in range(0, len(rows), 10_000):
-            chunk = rows[start:start + 10_000]
-            self.query[start:start + 10_000] = _hash(chunk["query"])
-            texts = [[p, *(n or ())] for p, n in zip(chunk["passage"], chunk["negatives"])]
-            candidates.append(_hash([text for part in texts for text in part]))
-            counts += map(len, texts)
-        self._candidates, self._start = np.concatenate(candidates), np.cumsum([0, *counts])
+        self._hashes, self._start = text_hashes(rows)
+        self.query, passage = self._hashes[self._start[:-1]], self._hashes[self._start[:-1] + 1]
+        self.asks, self.answers = self.query != EMPTY, passage != EMPTY  # a row may lack its query or its passage
         self._by_item = np.argsort(self.item, kind="stable")
         self._item_start = np.concatenate([[0], np.cumsum(np.bincount(self.item, minlength=len(items)))])
 
     def candidates(self, row):
         """Hashes of the row's passage and negatives."""
-        return self._candidates[self._start[row]:self._start[row + 1]].tolist()
+        return self._hashes[self._start[row] + 1:self._start[row + 1]].tolist()
 
-    def siblings(self, row):
-        """The rows of the row's item, one a language."""
+    def partners(self, kind, row):
+        """The rows of the same item and task, in other languages of the kind, that have a passage."""
         item = self.item[row]
-        return self._by_item[self._item_start[item]:self._item_start[item + 1]]
+        rows = self._by_item[self._item_start[item]:self._item_start[item + 1]]
+        return rows[(self.language[rows] != self.language[row]) & self.answers[rows] & self._of(kind, rows)]
 
     def pool(self, kind):
         """{language code: rows whose query may open a pair of this kind}."""
-        allowed = [code for code, name in enumerate(self.languages)
-                   if kind.languages is None or name in kind.languages]
-        task = self.tasks.index(kind.task) if kind.task in self.tasks else -1
-        rows = np.flatnonzero((self.task == task) & np.isin(self.language, allowed))
-        if kind.pairing == "cross":  # the item must have a second language in the pool
-            rows = rows[np.bincount(self.item[rows], minlength=1)[self.item[rows]] > 1]
+        rows = np.flatnonzero(self._of(kind, slice(None)))
+        if kind.pairing == "cross":  # the item must have a passage in a second language
+            answered = np.bincount(self.item[rows], self.answers[rows], minlength=self.item.max(initial=-1) + 1)
+            rows = rows[self.asks[rows] & (answered[self.item[rows]] > self.answers[rows])]
+        else:
+            rows = rows[self.asks[rows] & self.answers[rows]]
         return {code: rows[self.language[rows] == code] for code in np.unique(self.language[rows]).tolist()}
 
+    def sizes(self, kind):
+        """Passages of a kind in each language, (languages,)."""
+        return np.bincount(self.language[self._of(kind, slice(None)) & self.answers], minlength=len(self.languages))
 
-def _hash(texts):
-    return pd.util.hash_array(np.asarray([" ".join(t.split()).casefold() for t in texts], dtype=object))
+    def _of(self, kind, rows):
+        """Which of some rows have the task and a language of a kind."""
+        task = self.tasks.index(kind.task) if kind.task in self.tasks else -1
+        allowed = np.array([kind.languages is None or name in kind.languages for name in self.languages], bool)
+        return (self.task[rows] == task) & allowed[self.language[rows]]
 
 
 @dataclass
 class _Queue:
     """Rows in random order, each once before any comes again; rows that do not fit the batch at hand keep their
-    place for the next. The head of the line is its end."""
+    place for the next."""
 
     rows: np.ndarray
     random: np.random.Generator
-    line: list = field(default_factory=list)
+    order: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    next: int = 0  # of the order; the rows before it were taken, or passed over and wait
+    passed: list = field(default_factory=list)
 
     def take(self, fits):
         """The first row for which ``fits(row)`` is true; None if no row is."""
+        for place, row in enumerate(self.passed):
+            if fits(row):
+                return self.passed.pop(place)
         for refill in (False, True):
             if refill:
-                self.line[:0] = self.random.permutation(self.rows)[::-1].tolist()
-            for place in range(len(self.line) - 1, -1, -1):
-                if fits(self.line[place]):
-                    return self.line.pop(place)
-        del self.line[:len(self.rows)]
+                self.order, self.next = self.random.permutation(self.rows), 0
+            while self.next < len(self.order):
+                row = int(self.order[self.next])
+                self.next += 1
+                if fits(row):
+                    return row
+                self.passed.append(row)
+        del self.passed[-len(self.rows):]  # the second round, which was in vain
         return None
 
 
@@ -173,6 +192,7 @@ class HybridBatchSampler(Sampler):
         self.batches = batches or max(1, len(self.index.item) // pairs)
         self.batch_size, self.drop_last = 2 * pairs, True  # in rows, as the DataLoader counts
         self.pools = {kind: self.index.pool(kind) for kind in strategy}
+        self.sizes = {kind: self.index.sizes(kind) for kind in strategy}
         for kind, pool in self.pools.items():
             self._check(kind, pool)
 
@@ -181,7 +201,7 @@ class HybridBatchSampler(Sampler):
             raise ValueError(f"the table has no rows for {kind} batches: add such rows or set their share to 0")
         parts = pool.items() if kind.pairing == "mono" else [(None, np.concatenate(list(pool.values())))]
         for language, rows in parts:
-            groups = len(np.unique(self.index.group[rows]))
+            groups = np.count_nonzero(np.bincount(self.index.group[rows]))
             if groups < self.pairs:
                 where = "" if language is None else f" in {self.index.languages[language]!r}"
                 raise ValueError(f"{kind} batches of {self.pairs} pairs need as many groups, but there are {groups}"
@@ -244,14 +264,10 @@ class HybridBatchSampler(Sampler):
         return np.array(pairs)                                         # (pairs, 2)
 
     def _partners(self, kind, row, random):
-        """The rows of the same item in other languages of the kind: one drawn, then the others."""
-        index = self.index
-        others = [other for other in index.siblings(row)
-                  if index.language[other] != index.language[row] and index.task[other] == index.task[row]
-                  and index.language[other] in self.pools[kind]]
-        sizes = np.array([len(self.pools[kind][index.language[other]]) if self.languages == "size" else 1.0
-                          for other in others])
-        drawn = random.choice(len(others), p=sizes / sizes.sum())
+        """The rows that may answer a query row: one drawn, then the others."""
+        others = self.index.partners(kind, row)
+        sizes = self.sizes[kind][self.index.language[others]]
+        drawn = random.choice(len(others), p=sizes / sizes.sum() if self.languages == "size" else None)
         return [others[drawn], *others[:drawn], *others[drawn + 1:]]
 
 
@@ -259,8 +275,8 @@ def explain(rows, strategy, pairs, batches, seed=0, languages="uniform"):
     """What a strategy would draw, as a table for figures: a row per pair with batch, slot, kind, item, group,
     query_language, passage_language."""
     sampler = HybridBatchSampler(rows, strategy, pairs, batches, seed, languages)
-    item, group, language = rows["item"][:], rows["group"][:], rows["language"][:]
     return pd.DataFrame([
-        dict(batch=batch, slot=slot, kind=str(kind), item=item[q], group=group[q],
-             query_language=language[q], passage_language=language[p])
-        for batch, (kind, drawn) in enumerate(sampler.draw()) for slot, (q, p) in enumerate(drawn)])
+        dict(batch=batch, slot=slot, kind=str(kind), item=query["item"], group=query["group"],
+             query_language=query["language"], passage_language=passage["language"])
+        for batch, (kind, drawn) in enumerate(sampler.draw())
+        for slot, (query, passage) in enumerate((rows[int(q)], rows[int(p)]) for q, p in drawn)])

@@ -34,6 +34,8 @@ MEASURES = ("map", "recall@1", "recall@10", "rank_distance")
 @dataclass(frozen=True)
 class Experiment:
     """What to train on what, and what to measure it with. strategy None measures the encoder untrained.
+    corpus, reasoning_corpus, validation: names, see corpora.load_corpus, as are data, limit and consent; validation
+    None takes what the corpus holds out.
     answers="shuffled" is the control in which reasoning batches teach a wrong option of each item as the right one.
     interpolation: weights w at which the encoder before and after training, mixed, is measured too."""
 
@@ -48,6 +50,9 @@ class Experiment:
     benchmarks: tuple = ("encyclo11",)
     data: str | None = None
     languages: tuple | None = None
+    limit: int | None = None
+    consent: str | None = None
+    validation: str | None = None
     interpolation: tuple = ()
     keep_encoder: bool = False
     settings: Settings = field(default_factory=Settings)
@@ -116,7 +121,7 @@ def run(experiment, cache=None):
     training, validation = _corpora(experiment)
     benchmarks = {name: load_benchmark(name, experiment.data, languages=experiment.languages)
                   for name in experiment.benchmarks}
-    checksums = [training and training.checksum, *(b.checksum for b in benchmarks.values())]
+    checksums = [training and training.key, validation and validation.key, *(b.checksum for b in benchmarks.values())]
     identity = {**asdict(experiment), "checksums": checksums, "code": code_checksum(),
                 "torch": importlib.metadata.version("torch")}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
@@ -125,10 +130,9 @@ def run(experiment, cache=None):
     if (folder / "manifest.json").exists():
         return Run(folder)
     if training is not None:
-        for name, benchmark in benchmarks.items():
-            if len(found := hygiene.overlap(training, benchmark)):
-                raise ValueError(f"{len(found)} texts of the corpus {training.name!r} stand in the benchmark {name!r}, "
-                                 f"the first is item {found['item'][0]!r}: take them out of the corpus")
+        training, validation = (hygiene.clean(part, benchmarks.values()) for part in (training, validation))
+        for name, number in training.about["contaminated"].items():
+            print(f"hygiene: {number} rows of {training.name} left out: they stand in {name}", flush=True)
     partial = folder.with_name("." + folder.name)
     partial.mkdir(parents=True, exist_ok=True)
     _make(experiment, training, validation, benchmarks, partial)
@@ -147,11 +151,13 @@ def _canonical(e):
 def _corpora(experiment):
     if experiment.strategy is None:
         return None, None
-    training = corpora.load_corpus(experiment.corpus, "train", experiment.languages)
-    known = "encyclo11" if experiment.corpus.endswith(".jsonl") else experiment.corpus  # a file has no splits
-    validation = corpora.load_corpus(known, "validation", experiment.languages)
+    options = dict(languages=experiment.languages, data=experiment.data, limit=experiment.limit,
+                   consent=experiment.consent)
+    training = corpora.load_corpus(experiment.corpus, "train", **options)
+    held_out = [name for name in experiment.corpus.split("+") if not name.endswith(".jsonl")]  # a file has no splits
+    validation = corpora.load_corpus(experiment.validation or "+".join(held_out) or "encyclo11", "validation", **options)
     if experiment.rho:
-        extra = corpora.load_corpus(experiment.reasoning_corpus, "train", experiment.languages)
+        extra = corpora.load_corpus(experiment.reasoning_corpus, "train", **options)
         if experiment.answers == SHUFFLED:
             extra = corpora.shuffle_answers(extra, experiment.settings.seed)
         training = corpora.join(training, extra)
@@ -198,7 +204,8 @@ def _make(experiment, training, validation, benchmarks, folder):
     manifest = {
         "name": experiment.name, "experiment": asdict(experiment), "steps": steps,
         "shares": {str(kind): share for kind, share in (mixture or {}).items()},
-        "corpus_checksum": training and training.checksum, "benchmarks": measured, "device": _device(encoder.device),
+        "corpus": training and dict(name=training.name, checksum=training.checksum, rows=len(training.rows),
+                                    **training.about), "benchmarks": measured, "device": _device(encoder.device),
         "seconds": {"training": round(trained - start, 1), "evaluation": round(time.time() - trained, 1)},
         **environment()}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
@@ -279,27 +286,32 @@ def by_system(runs, benchmark):
             if len(scores) > 1 else scores[0] for key, scores in parts.items()}
 
 
-def evaluate(encoder_name, benchmark_name, data=None, languages=None):
-    """Measure an encoder on a benchmark: what the command line prints, as a dict."""
-    from hybrid_batch import encoders, retrieval
+def evaluate(encoder_name, benchmark_name, data=None, languages=None, split=None, shards=None):
+    """Measure an encoder on a benchmark: what the command line prints, as a dict. shards: the folder where the vectors
+    of collections are kept, runs/shards if None."""
+    from hybrid_batch import benchmarks, encoders, retrieval
     quiet()
-    benchmark = load_benchmark(benchmark_name, data, languages=languages)
+    benchmark = benchmarks.load(benchmark_name, data, split, languages)
     encoder = encoders.load(encoder_name)
+    measured = {"encoder": encoder_name, "benchmark": benchmark_name}
+    about = {"device": _device(encoder.device), **environment()}
+    if isinstance(benchmark, list):
+        folder = Path(shards or RUNS / "shards") / encoder_name.strip("/.").replace("/", "-")
+        return measured | retrieval.evaluate_collections(encoder, benchmark, folder) | about
     ranks, _ = retrieval.rank(retrieval.embed(encoder, benchmark, progress=True), benchmark)
     scores = metrics.per_query(ranks)
     result = metrics.macro(scores)
     for measure in MEASURES:
         interval = statistics.bootstrap(scores, measure)
         result[f"{measure}_low"], result[f"{measure}_high"] = interval.low, interval.high
-    return {
-        "encoder": encoder_name, "benchmark": benchmark_name, "benchmark_sha256": benchmark.checksum,
+    return measured | {
+        "benchmark_sha256": benchmark.checksum,
         "queries": len(benchmark.queries), "groups": int(benchmark.queries.group.nunique()),
         "candidates": benchmark.counts().passages.to_dict(),
         "macro": {setting: row.dropna().round(6).to_dict() for setting, row in result.iterrows()},
         "languages": json.loads(metrics.per_language(scores).to_json(orient="records", double_precision=6)),
         "peer": {language: metrics.peer(part.rank_mul, part.passage_language)
-                 for language, part in ranks.groupby("query_language")},
-        "device": _device(encoder.device), **environment()}
+                 for language, part in ranks.groupby("query_language")}} | about
 
 
 def quiet():
@@ -321,7 +333,8 @@ def environment():
 
 def code_checksum():
     """sha256 of the modules that a run's ranks depend on: runs made by other code are not reused."""
-    names = ("benchmarks", "corpora", "encoders", "files", "hygiene", "retrieval", "sampler", "settings", "trainer")
+    names = ("benchmarks", "corpora", "encoders", "files", "hygiene", "retrieval", "sampler", "settings", "sources",
+             "trainer")
     sources = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in names)
     return hashlib.sha256(sources).hexdigest()[:16]
 

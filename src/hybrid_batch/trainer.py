@@ -12,7 +12,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from hybrid_batch import encoders
-from hybrid_batch.sampler import HybridBatchSampler, Index
+from hybrid_batch.sampler import HybridBatchSampler, Index, Mixture
 from hybrid_batch.sampler import strategy as named_strategy
 from hybrid_batch.settings import Settings
 
@@ -80,11 +80,12 @@ def train(encoder, corpus, strategy, settings=Settings(), validation=None, folde
 
 
 def validation_sampler(rows, settings):
-    """Fixed hybrid batches of the validation set, the same whatever is trained."""
+    """Fixed hybrid batches of the validation set, or monolingual ones if it is not parallel, the same whatever is
+    trained."""
     index = Index(rows)
-    strategy = named_strategy("Hybrid")
-    size = min(settings.batch_size, min(len(set(index.group[pool])) for kind in strategy
-                                        for pool in index.pool(kind).values()))
+    pools = {kind: index.pool(kind) for kind in named_strategy("Hybrid")}
+    strategy = Mixture({kind: bool(pool) for kind, pool in pools.items()})
+    size = min([settings.batch_size, *(len(set(index.group[rows])) for pool in pools.values() for rows in pool.values())])
     return HybridBatchSampler(index, strategy, size, batches=settings.eval_batches, seed=0)
 
 

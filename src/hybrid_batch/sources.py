@@ -1,0 +1,395 @@
+"""Data sets of others, turned into rows of a corpus.
+
+catalogue.yaml says of each where it lies (a folder, the Hub), what it may be used for, its licence, its languages
+and which reader below understands it.
+
+Reasoning tasks are cast as retrieval: the stem is the query, the right option the passage, the distractors hard
+negatives. An option that is also an option of another item ("True", "None of the above"), or that carries no
+content ("4", "A"), would be a wrong answer to its own question in any batch that holds the other: it is left out,
+and an item with it, if it was the right one or the last distractor; what is left out is counted.
+"""
+
+import functools
+import itertools
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from hybrid_batch import files
+
+CONSENT = "train on a benchmark that asks not to be trained on"
+LETTERS = {letter: number for number, letter in enumerate("ABCDEFGHIJ")}
+SIGNS = str.maketrans("-*/", "−×÷")
+
+
+@functools.cache
+def catalogue():
+    """{name: what catalogue.yaml says of a data set}."""
+    return yaml.safe_load(Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set whose files were found. parts: {language: addresses of its files}."""
+
+    name: str
+    entry: dict
+    parts: dict
+    extra: list
+    keep: str = "content"
+    limit: int | None = None
+    memory: dict = field(default_factory=dict)  # what a reader keeps from one language to the next
+
+    @property
+    def files(self):
+        return sorted({file for part in self.parts.values() for file in part} | set(self.extra))
+
+    @property
+    def about(self):
+        return {key: self.entry.get(key, "") for key in ("title", "use", "task", "licence", "note", "repo", "revision")}
+
+    def rows(self, tally):
+        """Yield rows, see corpora.table; tally, a Counter, takes (language, what): rows read and left out."""
+        reader = READERS[self.entry["reader"]]
+        for language, part in self.parts.items():
+            rows = reader(self, language, part, tally)
+            if self.entry["task"] == "reasoning":
+                rows = _cast(rows, language, self.keep, tally)
+            yield from itertools.islice((dict(task=self.entry["task"], language=language) | row for row in rows),
+                                        self.limit)
+
+    def records(self, language, part, tally, *fields, columns=None, only=lambda where, record: True):
+        """Records of files in one language, counted; (where, record)."""
+        for file in part:
+            for where, record in files.records(file, fields, columns or self.entry.get("columns")):
+                if only(where, record):
+                    tally[language, "read"] += 1
+                    yield where, record
+
+
+def open_source(name, data=None, languages=None, keep="content", limit=None, consent=None):
+    """Find the files of a data set of the catalogue. Parameters and errors: see corpora.load_corpus."""
+    entry = catalogue()[name]
+    if keep not in ("content", "all"):
+        raise ValueError(f"keep = {keep!r}; choose 'content' or 'all'")
+    if entry.get("canary") and consent != CONSENT:
+        raise ValueError(f"{name!r} carries a canary: its authors ask that it never be trained on. Use it for analysis; "
+                         f"if you mean to train on it and will say so with your results, pass consent={CONSENT!r}")
+    known = entry["languages"] if isinstance(entry["languages"], dict) else {code: code for code in entry["languages"]}
+    if unknown := sorted(set(languages or []) - set(known)):
+        raise ValueError(f"{name!r} has no language {unknown[0]!r}; it has {' '.join(sorted(known))}")
+    patterns = {code: [pattern.replace("{language}", in_file) for pattern in entry["files"]
+                       for in_file in ([known[code]] if isinstance(known[code], str) else known[code])]
+                for code in known if not languages or code in languages}
+    extra = entry.get("extra", [])
+    found = files.locate(name, sorted({p for part in patterns.values() for p in part} | set(extra)), data,
+                         entry.get("repo"), entry.get("revision"), entry.get("stream", False))
+    parts = {code: list(dict.fromkeys(file for pattern in part for file in found[pattern]))
+             for code, part in patterns.items()}
+    return Source(name, entry, parts, [file for pattern in extra for file in found[pattern]], keep, limit)
+
+
+# Question -> passage
+
+
+def _qa(source, language, part, tally):
+    """Flat records. entry: fields {item, query, passage, negatives: path in a record}; native: ids of one file, not
+    parallel; where {field: value}: only these records."""
+    entry = source.entry
+    paths = {what: path.split(".") for what, path in entry["fields"].items()}
+    optional = entry.get("optional", ())
+    needed = [path[0] for what, path in paths.items() if what not in optional] + list(entry.get("where", ()))
+    for number, (where, record) in enumerate(source.records(language, part, tally, *needed)):
+        if any(record.get(key) != value for key, value in entry.get("where", {}).items()):
+            tally[language, "left out: " + entry["otherwise"]] += 1
+            continue
+        row = {what: _follow(record, path, where) for what, path in paths.items() if path[0] in record}
+        row = {"item": str(number), "query": "", "passage": ""} | row
+        row["item"] = f"{language}/{_stem(where)}/{row['item']}" if entry.get("native") else str(row["item"])
+        for what in ("query", "passage"):
+            row[what] = " ".join(row[what].split()) if isinstance(row[what], str) else ""
+        if any(not row[what] for what in ("query", "passage") if what not in optional):
+            tally[language, "left out: an empty query or passage"] += 1
+            continue
+        yield row
+
+
+def _follow(record, path, where):
+    """record["a"][0]["b"] for the path a.0.b; for a.*.b the list of them. Not there: None."""
+    for place, step in enumerate(path):
+        if step == "*":
+            return [value for part in record if (value := _follow(part, path[place + 1:], where))]
+        try:
+            record = record[int(step) if step.isdigit() else step]
+        except IndexError:
+            return None
+        except (KeyError, TypeError):
+            raise ValueError(f"{where}: no field {'.'.join(path)!r}: use the revision that this data set was pinned "
+                             f"at") from None
+    return record
+
+
+def _mfaq(source, language, part, tally):
+    """A web page a record, with its pairs; the pairs of a page are a group."""
+    for where, page in source.records(language, part, tally, "id", "qa_pairs"):
+        for number, pair in enumerate(page["qa_pairs"]):
+            query, passage, code = (_follow(pair, [what], where) for what in ("question", "answer", "language"))
+            if code != language:
+                tally[language, "pairs left out: in another language"] += 1
+            elif not (query and query.strip() and passage and passage.strip()):
+                tally[language, "pairs left out: an empty query or passage"] += 1
+            else:
+                yield dict(item=f"{language}/{page['id']}/{number}", group=f"{language}/{page['id']}",
+                           query=query, passage=passage)
+
+
+def _mmarco(source, language, part, tally):
+    """Tables of questions and passages by id, and of triples (question, right passage, wrong passage), the same for
+    all languages. Only the texts that are asked for are kept in memory."""
+    if "pairs" not in source.memory:
+        pairs = source.memory["pairs"] = {}
+        for _, triple in files.records(source.extra[0], ("question", "right"), ("question", "right", "wrong")):
+            if len(pairs) == source.limit and triple["question"] not in pairs:
+                break
+            pairs.setdefault(triple["question"], triple["right"])
+    pairs = source.memory["pairs"]
+    needed, texts = set(pairs.values()), {}
+    questions, passages = sorted(part, key=lambda file: "collection" in file)
+    for _, passage in files.records(passages, ("id", "text"), ("id", "text")):
+        if passage["id"] in needed:
+            texts[passage["id"]] = passage["text"]
+    for where, question in source.records(language, [questions], tally, "id", "text", columns=("id", "text")):
+        if question["id"] not in pairs:
+            tally[language, "left out: not in the triples asked for"] += 1
+        elif pairs[question["id"]] not in texts:
+            raise ValueError(f"{where}: passage {pairs[question['id']]} is not in {passages}: fetch it again")
+        else:
+            yield dict(item=question["id"], query=question["text"], passage=texts[pairs[question["id"]]])
+
+
+def _parallel(source, language, part, tally):
+    """Texts and their translations, without passages: each is query and passage, for cross-lingual pairs."""
+    for where, record in source.records(language, part, tally, "id", "question"):
+        yield dict(item=str(record["id"]), query=record["question"], passage=record["question"])
+
+
+# Reasoning: items with stem, options, answer (the number of the right option), item, subject
+
+
+def _choices(source, language, part, tally):
+    """Multiple choice. entry: fields {item, stem, options (a field, or a list of fields), answer (a number or a
+    letter), subject}; the subject may be the first part of the id."""
+    fields = source.entry["fields"]
+    options = fields["options"] if isinstance(fields["options"], list) else [fields["options"]]
+    needed = dict.fromkeys(name for what in fields.values() for name in ([what] if isinstance(what, str) else what)
+                           if name not in source.entry.get("optional", ()))
+    for number, (where, record) in enumerate(source.records(language, part, tally, *needed)):
+        item = str(record[fields["item"]]) if "item" in fields else str(number)
+        texts = [text or "" for text in (record[options[0]] if len(options) == 1 else map(record.get, options))]
+        answer = record[fields["answer"]]  # a figure in a text might count from 0 or from 1: no right option
+        yield dict(item=item, stem=record[fields["stem"]], options=texts,
+                   answer=answer if isinstance(answer, int) else LETTERS.get(answer, -1),
+                   subject=str(record.get(fields.get("subject")) or item.rpartition("/")[0].split("/")[0]))
+
+
+def _xnli(source, language, part, tally):
+    """The entailed hypothesis asks for its premise, the contradictory one is the distractor. Three rows, one for
+    each label, make an item."""
+    labels = source.entry.get("labels")
+    triples = defaultdict(dict)
+    needed = ["premise", "hypothesis"] + ["label"] * bool(labels)
+    for number, (where, record) in enumerate(source.records(language, part, tally, *needed)):
+        if (label := record.get("label")) in (None, -1):
+            tally[language, "left out: no label"] += 1
+            continue
+        item = f"{_stem(where).split('.')[0].split('-')[0]}/{record.get('id', number) // 3}"
+        triples[item]["premise"] = record["premise"]
+        triples[item][labels[label] if labels else label] = record["hypothesis"]
+    for item, texts in triples.items():
+        if "entailment" not in texts or "contradiction" not in texts:
+            tally[language, "left out: a label is missing in its three"] += len(texts) - 1
+            continue
+        tally[language, "left out: neutral or contradictory, part of another row's item"] += len(texts) - 2
+        yield dict(item=item, stem=texts["entailment"], options=[texts["premise"], texts["contradiction"]], answer=0,
+                   subject="entailment")
+
+
+def _xcopa(source, language, part, tally):
+    """The premise and a word for "because" or "so" ask for the more plausible of two sentences."""
+    words = source.entry["connectives"][language]
+    for where, record in source.records(language, part, tally, "premise", "choice1", "choice2", "question", "label",
+                                        "idx"):
+        split = _stem(where).split(".")[0].split("-")[0]
+        yield dict(item=f"{split}/{record['idx']}", stem=f"{record['premise'].strip(' .!。')} {words[record['question']]}",
+                   options=[record["choice1"], record["choice2"]], answer=record["label"], subject=record["question"])
+
+
+def _exams(source, language, part, tally):
+    """School exams; questions that parallel_questions names as translations of each other are one item."""
+    same = {}
+    for file in source.extra:
+        for _, record in files.records(file):
+            for one, others in record.items():
+                root = _root(same, one)
+                for other in others:
+                    same[_root(same, other)] = root
+    seen = set()
+    name = source.entry["languages"][language]
+    all_in_one = "{language}" not in source.entry["files"][0]
+    for where, record in source.records(language, part, tally, "id", "question", "answerKey", "info",
+                                        only=lambda where, record: not all_in_one or name == _follow(
+                                            record, ["info", "language"], where)):
+        root = _root(same, record["id"])
+        stem, choices, subject = (_follow(record, path.split("."), where) for path in (
+            "question.stem", "question.choices", "info.subject"))
+        labels, options = (_follow(choices, [what], where) if isinstance(choices, dict)  # as Parquet has it
+                           else [_follow(choice, [what], where) for choice in choices] for what in ("label", "text"))
+        if record["answerKey"] not in labels:
+            tally[language, "left out: no right option"] += 1
+            continue
+        item = root if root not in seen else record["id"]  # two of one language: one group, but two items
+        seen.add(root)
+        yield dict(item=item, group=root, stem=stem, options=options, answer=labels.index(record["answerKey"]), subject=subject)
+
+
+def _root(same, one):
+    while same.get(one, one) != one:
+        one = same[one]
+    return one
+
+
+def _numbers(source, language, part, tally):
+    """Mathematics in words with a number for an answer. With an equation, that is the passage, and other operations
+    on the same numbers are the distractors; a number alone carries no content."""
+    fields = source.entry["fields"]
+    for number, (where, record) in enumerate(source.records(language, part, tally, *fields.values())):
+        item = str(record[fields["item"]] if "item" in fields else number).replace(f"-{language}-", "-")
+        answer = str(record[fields["answer"]]).removesuffix(".0")
+        options = [answer]
+        if "equation" in record:
+            values = re.findall(r"\d+(?:\.\d+)?", record["query_en"])
+            options = list(dict.fromkeys(_infix(record["equation"].split(), values, swap) for swap in (
+                "", "+-", "-+", "*/", "/*", "+*", "-/")))
+        yield dict(item=item, stem=record[fields["stem"]], options=options, answer=0,
+                   subject=record.get("level", "mathematics"))
+
+
+def _infix(tokens, values, swap):
+    """An equation in prefix form with number0, number1 ... as people write it, one operation swapped for another."""
+    tokens = [swap[1] if swap and token == swap[0] else token for token in tokens]
+    stack = []
+    for token in reversed(tokens):
+        if token in "+-*/":
+            left, right = stack.pop(), stack.pop()
+            stack.append(f"({left} {token.translate(SIGNS)} {right})")
+        else:
+            place = token.removeprefix("number")
+            stack.append(values[int(place)] if token != place and int(place) < len(values) else place)
+    return stack[0].removeprefix("(").removesuffix(")") if stack[0].count("(") == 1 else stack[0]
+
+
+def _cloze(source, language, part, tally):
+    """Facts with a gap: the options are the sentence with each candidate in the gap."""
+    for where, record in source.records(language, part, tally, "id", "prompt", "answer", "candidates"):
+        yield dict(item=str(record["id"]), stem=record["prompt"].replace("<mask>", "…"),
+                   options=[record["prompt"].replace("<mask>", c) for c in record["candidates"]],
+                   answer=record["candidates"].index(record["answer"]), subject="facts")
+
+
+def _bigbench(source, language, part, tally):
+    """BIG-bench: records with input and target_scores or target, one a line or in the list ``examples`` of a task
+    file; options may stand in the input, as in BIG-Bench Hard: "Options: (A) ... (B) ...". entry: fields, if all
+    must have them."""
+    for file in part:
+        task, split = Path(file).name.split(".")[0], ""
+        if file.endswith(".parquet"):
+            task, split = Path(file).parent.name, task.split("-")[0] + "/"
+        records = ((where, example) for where, record in files.records(file, source.entry.get("fields", ()))
+                   for example in record.get("examples", [record]))
+        for number, (where, example) in enumerate(records):
+            tally[language, "read"] += 1
+            for names in (("input", "inputs"), ("target", "targets", "target_scores")):
+                if not any(name in example for name in names):
+                    raise ValueError(f"{where}: no field {names[0]!r}, only {', '.join(map(str, example))}: rename it, "
+                                     f"or use the revision that this data set was pinned at")
+            stem, _, listed = example.get("input", example.get("inputs", "")).partition("\nOptions:\n")
+            options = [text.strip() for text in re.split(r"^(?:\([A-Z]\)|-)", listed, flags=re.M)[1:]]
+            target = example.get("target", example.get("targets"))
+            scores = example.get("target_scores") or dict(zip(example.get("multiple_choice_targets") or (),
+                                                              example.get("multiple_choice_scores") or ()))
+            if scores:
+                options = list(scores)
+                best = [option for option in options if scores[option] == max(scores.values())]
+                options, target = best[:1] + [o for o in options if o not in best], best[0]
+            elif isinstance(target, list):
+                target = next(iter(target), "")
+            if place := re.fullmatch(r"\(([A-Z])\)", target):
+                target = options[ord(place[1]) - ord("A")]
+            options = [target.strip()] + [option for option in options if option != target.strip()]
+            yield dict(item=f"{task}/{split}{example.get('id', example.get('idx', number))}", stem=stem, options=options,
+                       answer=0, subject=task)
+
+
+def _cast(items, language, keep, tally):
+    """Reasoning items as rows, see the head of this file."""
+    items = list(items)
+    uses = Counter(text for item in items for text in set(map(_key, item["options"])))
+
+    def trouble(option):
+        if keep == "all":
+            return None
+        return "carries no content" if not content(option) else "repeats in other items" if uses[_key(option)] > 1 else None
+
+    for item in items:
+        options, answer = item.pop("options"), item.pop("answer")
+        stem = (item.pop("stem") or "").strip()
+        if not stem or not 0 <= answer < len(options) or not options[answer].strip():
+            tally[language, "left out: no stem or no right option"] += 1
+        elif why := trouble(options[answer]):
+            tally[language, f"left out: its right option {why}"] += 1
+        else:
+            wrong = [o for o in options[:answer] + options[answer + 1:] if _key(o) != _key(options[answer])]
+            kept = [option for option in wrong if option.strip() and not trouble(option)]
+            tally[language, "distractors left out"] += len(options) - 1 - len(kept)
+            if kept or len(options) == 1:
+                yield item | dict(query=stem, passage=options[answer].strip(), negatives=kept)
+            else:
+                tally[language, "left out: no distractor is left"] += 1
+
+
+def _key(option):
+    """What is compared to see whether two options are the same: case, spaces and marks around them do not count."""
+    return " ".join(option.casefold().split()).strip(" .,;:!?。؟।()\"'")
+
+
+def content(text):
+    """Whether a text could mean something: it has two letters, or a Chinese character, or is a sum with two numbers;
+    a number, a sign or the letter of an option do not."""
+    letters = [c for c in text if c.isalpha()]
+    return (len(letters) > 1 or bool(letters) and letters[0] >= "\u2e80"
+            or len(re.findall(r"\d+", text)) > 1 and any(sign in text for sign in "+−×÷="))
+
+
+@functools.cache
+def _signs():
+    return {code: None for code in range(0x110000) if unicodedata.category(chr(code))[0] in "PSZC"}
+
+
+def plain(text):
+    """A text without case, punctuation, signs and spaces; the Turkish letters ı and İ become i, as capitals lose the
+    difference."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return text.replace("\u0307", "").replace("ı", "i").translate(_signs())
+
+
+def _stem(where):
+    """The file's name without its suffixes, from "file, line 3"."""
+    return re.sub(r"\.(jsonl|json|tsv|csv|parquet)(\.gz)?$", "", Path(where.rpartition(", ")[0]).name)
+
+
+READERS = {"qa": _qa, "mfaq": _mfaq, "mmarco": _mmarco, "parallel": _parallel, "choices": _choices, "xnli": _xnli, "xcopa": _xcopa, "exams": _exams,
+           "numbers": _numbers, "cloze": _cloze, "bigbench": _bigbench}
