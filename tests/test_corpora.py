@@ -1,13 +1,39 @@
-"""Corpora: what is loaded, and what a wrong name or file is told."""
+"""Corpora: what is loaded and kept, which items form a group, and what a wrong name or file is told."""
 
 import json
+from collections import Counter
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hybrid_batch import corpora
-from hybrid_batch.corpora import LANGUAGES, join, load_corpus, shuffle_answers
+from hybrid_batch import corpora, sources
+from hybrid_batch.corpora import LANGUAGES, build, hash_texts, join, load_corpus, select, shuffle_answers
 
 ROW = dict(item="1", language="en", query="Who?", passage="She did.")
+COLUMNS = [*corpora.TEXTS, "negatives", "hashes"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """A cache for the tests of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpora, "CACHE", tmp_path_factory.mktemp("cache"))
+        yield
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """A function that gives a cache without anything in it from now on; the first is in place."""
+    numbers = iter(range(100))
+
+    def fresh():
+        monkeypatch.setattr(corpora, "CACHE", tmp_path / f"cache{next(numbers)}")
+        return corpora.CACHE
+
+    fresh()
+    return fresh
 
 
 @pytest.fixture
@@ -15,42 +41,75 @@ def write(tmp_path):
     """A function that writes rows (or lines of text) to a JSON-lines file and names it."""
     def write(*rows, name="rows.jsonl"):
         lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
         return str(tmp_path / name)
 
     return write
 
 
-# Rows to train on
+@pytest.fixture
+def publish(tmp_path, monkeypatch):
+    """A function that puts a data set of parallel questions and passages into a catalogue of its own."""
+    made = {}
+    monkeypatch.setattr(sources, "catalogue", lambda: made)
+
+    def publish(name, languages, items, **entry):
+        for language in languages:
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / f"{language}.jsonl").write_text("".join(
+                json.dumps(dict(id=str(i), q=f"q{i} {language}", p=f"p{i} {language}")) + "\n" for i in range(items)))
+        made[name] = dict(use="training", task="qa", languages=languages, files=["{language}.jsonl"], reader="qa",
+                          fields=dict(item="id", query="q", passage="p")) | entry
+        return tmp_path
+
+    return publish
 
 
-@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def of_items(rows, *fields):
+    return {(row["item"], row["language"]): tuple(row[field] for field in fields) for row in rows}
+
+
+def make(rows, **options):
+    """A corpus of rows, made anew."""
+    make.number = getattr(make, "number", 0) + 1
+    return build("made", rows, f"{make.number}", prefix="", **options)
+
+
+# Our own rows
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test", "all"])
 def test_our_own_corpus_has_the_items_of_the_split_in_every_language(split):
-    ids = json.loads((corpora.OWN / "encyclo11" / "splits.json").read_text())[split]
+    splits = json.loads((corpora.OWN / "encyclo11" / "splits.json").read_text())
+    ids = set(splits[split]) if split != "all" else {one for part in splits.values() for one in part}
     for name, field in (("encyclo11", "group"), ("encyclo11-reasoning", "item")):
         rows = load_corpus(name, split).rows.to_pandas()
         items = rows.groupby("language")[["item", "group"]].agg(list)
         assert sorted(items.index) == LANGUAGES
         assert all(row.to_dict() == items.loc["en"].to_dict() for _, row in items.iterrows())
-        ids = sorted(set(ids) ^ set(items[field]["en"]))  # what the other corpus must have
+        found = {one.removeprefix(f"{name}/") for one in items[field]["en"]}
+        assert found and not found - ids
+        ids -= found  # what is left the other corpus must have
         assert len(rows) == len(set(rows["item"])) * len(LANGUAGES)
-    assert ids == []
+    assert not ids
 
 
 def test_questions_meet_the_sentence_that_answers_them():
     rows = {(row["item"], row["language"]): row for row in load_corpus("encyclo11").rows}
     for entry in corpora.own("passages", "de", "train"):
         for question in entry["questions"]:
-            assert rows[question["id"], "de"] == dict(
-                item=question["id"], group=entry["id"], language="de", task="qa", query=question["text"],
-                passage=entry["sentences"][question["answer"]], negatives=[])
+            texts = [question["text"], entry["sentences"][question["answer"]]]
+            assert rows[f"encyclo11/{question['id']}", "de"] == dict(
+                item=f"encyclo11/{question['id']}", group=f"encyclo11/{entry['id']}", language="de", task="qa",
+                subject="", query=texts[0], passage=texts[1], negatives=[], hashes=hash_texts(texts).tolist())
 
 
 def test_stems_meet_the_right_option_and_the_wrong_ones_are_negatives():
     rows = {(row["item"], row["language"]): row for row in load_corpus("encyclo11-reasoning").rows}
     for entry in corpora.own("reasoning", "hi", "train"):
-        row = rows[entry["id"], "hi"]
-        assert (row["task"], row["query"], row["group"]) == ("reasoning", entry["stem"], entry["id"])
+        row = rows[f"encyclo11-reasoning/{entry['id']}", "hi"]
+        assert (row["task"], row["query"], row["group"]) == ("reasoning", entry["stem"], row["item"])
         assert row["passage"] == entry["options"][entry["answer"]]
         assert [row["passage"], *row["negatives"]] == sorted(entry["options"], key=lambda o: o != row["passage"])
 
@@ -61,33 +120,77 @@ def test_languages_can_be_chosen():
     assert len(chosen.rows) == len(load_corpus("encyclo11").rows) * 2 // 11
 
 
-def test_a_file_of_rows_gets_task_group_and_negatives_if_it_has_none(write):
-    full = dict(ROW, item="2", group="g", task="reasoning", negatives=["He did.", "Nobody did."])
-    rows = load_corpus(write(ROW, full)).rows.to_list()
-    assert rows == [dict(ROW, group="1", task="qa", negatives=[]), full]
+# Rows of a file
 
 
-def test_the_checksum_changes_with_the_files(write):
-    first, second = write(ROW, name="a.jsonl"), write(dict(ROW, query="Which?"), name="b.jsonl")
-    assert load_corpus(first).checksum == load_corpus(write(ROW, name="c.jsonl")).checksum
-    assert load_corpus(first).checksum != load_corpus(second).checksum
+def test_a_file_of_rows_gets_task_group_subject_and_negatives_if_it_has_none(write):
+    full = dict(ROW, item="2", language="de", group="g", task="reasoning", subject="logic", negatives=["He.", "Us."])
+    rows = load_corpus(write(ROW, full, dict(full, item="3", negatives=None))).rows
+    assert rows.column_names == COLUMNS
+    rows = [{name: value for name, value in row.items() if name != "hashes"} for row in rows.to_list()]
+    assert rows == [dict(ROW, item="rows/1", group="rows/1", task="qa", subject="", negatives=[]),
+                    dict(full, item="rows/2", group="rows/1"),  # the same passage as that of the first
+                    dict(full, item="rows/3", group="rows/1", negatives=[])]
+
+
+def test_a_row_of_a_file_may_lack_its_query_or_its_passage(write):
+    asks, answers = ({k: v for k, v in ROW.items() if k != name} for name in ("passage", "query"))
+    rows = load_corpus(write(asks, dict(answers, language="de"), dict(asks, item="2"))).rows
+    assert of_items(rows, "query", "passage", "group") == {
+        ("rows/1", "en"): ("Who?", "", "rows/1"), ("rows/1", "de"): ("", "She did.", "rows/1"),
+        ("rows/2", "en"): ("Who?", "", "rows/2")}  # missing passages are not one that items have in common
+    assert (np.array(rows["hashes"]) == corpora.EMPTY).tolist() == [[False, True], [True, False], [False, True]]
+
+
+def test_ids_that_differ_in_case_or_spaces_are_different_ids(write):
+    groups = {"aB": "aB", "ab": "ab", "a b": "a b", "c": "AB"}
+    path = write(*(dict(ROW, item=item, group=groups[item], passage=f"p {n}") for n, item in enumerate(groups)))
+    rows = load_corpus(path).rows
+    assert of_items(rows, "group") == {(f"rows/{i}", "en"): (f"rows/{g}",) for i, g in groups.items()}
+
+
+def test_a_file_is_taken_whole_whatever_the_split(write):
+    path = write(*(dict(ROW, item=str(i), passage=f"p{i}") for i in range(100)))
+    taken = [load_corpus(path, split).rows.to_list() for split in ("train", "validation", "test", "all")]
+    assert len(taken[0]) == 100 and all(rows == taken[0] for rows in taken)
+
+
+def test_languages_and_number_of_rows_of_a_file_can_be_chosen(write):
+    rows = [dict(ROW, item=str(i), language=code, passage=f"{i} {code}")
+            for i in range(5) for code in ("en", "de", "th")]
+    path = write(*rows)
+    chosen = load_corpus(path, languages=["th", "en"], limit=2).rows
+    assert list(zip(chosen["item"], chosen["language"])) == [
+        ("rows/0", "en"), ("rows/0", "th"), ("rows/1", "en"), ("rows/1", "th")]
+    assert len(load_corpus(path, limit=9).rows) == 15
+    with pytest.raises(ValueError, match=f"'{path}' has no language 'fr'; it has de en th"):
+        load_corpus(path, languages=["en", "fr"])
+    assert Counter(load_corpus("encyclo11", languages=["hi", "en"], limit=3).rows["language"]) == {"en": 3, "hi": 3}
 
 
 @pytest.mark.parametrize("rows, named", [
-    ([ROW, "{"], ["line 2", "not a JSON object"]),
-    ([ROW, "[1]"], ["line 2", "not a JSON object"]),
-    ([ROW, "", dict(ROW, item="")], ["line 3", "'item'", "not empty"]),  # empty lines are left out, but counted
-    ([ROW, {k: v for k, v in ROW.items() if k != "item"}], ["line 2", "'item'", "not None"]),
-    ([dict(ROW, query=" ")], ["line 1", "'query'", "not empty"]),
+    ([ROW, "{"], ["line 2", "not a JSON object", "mend or remove"]),
+    ([ROW, "[1]"], ["line 2", "not a JSON object", "mend or remove"]),
+    ([ROW, "", dict(ROW, item="")], ["line 3", "'item'", "not empty", "fill it"]),  # empty lines are counted
+    ([ROW, {k: v for k, v in ROW.items() if k != "item"}], ["line 2", "'item'", "not None", "fill it"]),
+    ([ROW, {k: v for k, v in ROW.items() if k != "language"}], ["line 2", "'language'", "not None", "fill it"]),
+    ([dict(item="1", language="en")], ["line 1", "neither", "'query'", "'passage'", "one of them at least"]),
+    ([dict(ROW, query=" ")], ["line 1", "'query'", "not empty", "fill it"]),
+    ([dict(ROW, passage="")], ["line 1", "'passage'", "not empty", "fill it"]),
+    ([dict(ROW, query=None)], ["line 1", "'query'", "not None", "fill it"]),
     ([dict(ROW, passage=7)], ["line 1", "'passage'", "must be a text", "not 7"]),
     ([dict(ROW, language=None)], ["line 1", "'language'", "must be a text"]),
     ([dict(ROW, group="")], ["line 1", "'group'", "not empty"]),
-    ([dict(ROW, negatives="no")], ["line 1", "'negatives'", "list of texts", "'no'"]),
-    ([dict(ROW, negatives=["a", ""])], ["line 1", "'negatives'", "list of texts"]),
-    ([dict(ROW, negatives=None)], ["line 1", "'negatives'", "list of texts"]),
-    ([dict(ROW, anwser="x")], ["line 1", "unknown field 'anwser'", "a row has", "'passage'"]),
-    ([ROW, ROW], ["line 2", "'1' occurs twice in language 'en'", "its own id"]),
-    ([], ["has no rows"]),
+    ([dict(ROW, subject=3)], ["line 1", "'subject'", "must be a text", "not 3"]),
+    ([dict(ROW, task="quiz")], ["line 1", "'task'", "qa, reasoning, parallel", "'quiz'"]),
+    ([dict(ROW, negatives="no")], ["line 1", "'negatives'", "list of texts", "'no'", "square brackets"]),
+    ([dict(ROW, negatives="")], ["line 1", "'negatives'", "list of texts", "''"]),
+    ([dict(ROW, negatives=["a", ""])], ["line 1", "'negatives'", "list of texts", "without empty texts"]),
+    ([dict(ROW, anwser="x")], ["line 1", "unknown field 'anwser'", "rename it", "a row may have", "passage"]),
+    ([dict(ROW, hashes=[1, 2])], ["line 1", "unknown field 'hashes'", "leave it out"]),
+    ([ROW, dict(ROW, language="de"), ROW], ["line 3", "'1' occurs twice in language 'en'", "its own id"]),
+    ([], ["has no rows", "one JSON object a line"]),
+    (["", " "], ["has no rows"]),
 ])
 def test_a_wrong_row_is_named_by_file_line_and_field(rows, named, write):
     path = write(*rows)
@@ -97,10 +200,12 @@ def test_a_wrong_row_is_named_by_file_line_and_field(rows, named, write):
 
 
 @pytest.mark.parametrize("call, kind, named", [
-    (lambda: load_corpus("wiki"), FileNotFoundError, ["'wiki'", "'encyclo11'", ".jsonl"]),
-    (lambda: load_corpus("no/such.jsonl"), FileNotFoundError, ["such.jsonl does not exist"]),
+    (lambda: load_corpus("wiki"), FileNotFoundError, ["'wiki'", "'encyclo11'", ".jsonl", "okapi-arc"]),
+    (lambda: load_corpus("no/such.jsonl"), FileNotFoundError, ["such.jsonl does not exist", "check the path"]),
     (lambda: load_corpus("encyclo11", "dev"), ValueError, ["'dev'", "train", "validation", "test"]),
     (lambda: load_corpus("encyclo11-reasoning", languages=["en", "fr"]), ValueError, ["'fr'", "it has ar de el en"]),
+    (lambda: load_corpus("encyclo11+wiki"), FileNotFoundError, ["'wiki'", "'encyclo11'"]),
+    (lambda: load_corpus("encyclo11+encyclo11"), ValueError, ["named twice", "leave one out"]),
 ])
 def test_a_wrong_name_is_told_the_right_ones(call, kind, named):
     with pytest.raises(kind) as error:
@@ -108,18 +213,314 @@ def test_a_wrong_name_is_told_the_right_ones(call, kind, named):
     assert all(part in str(error.value) for part in named), error.value
 
 
-# Joining and shuffling
+# The Arrow file
 
 
-def test_joined_corpora_keep_their_rows_under_ids_of_their_own(write):
+SPREAD = [dict(item=str(i // 2), language=("en", "de")[i % 2], group=f"g{i // 6}", query=f"q{i}",
+               passage=f"P {i * 7 % 29}", negatives=[f"n{j}" for j in range(i % 3)]) for i in range(50)]
+
+
+def test_chunks_make_no_difference(write, fresh, monkeypatch):
+    path = write(*SPREAD)
+    whole = load_corpus(path)
+    assert len(set(whole.rows["group"])) < len({row["group"] for row in SPREAD})
+    for chunk in (1, 7):
+        fresh()
+        monkeypatch.setattr(corpora, "CHUNK", chunk)
+        parts = load_corpus(path)
+        assert len(parts.rows.data.to_batches()) > len(whole.rows.data.to_batches())
+        assert parts.rows.to_list() == whole.rows.to_list()
+        assert (parts.about, parts.checksum, parts.key) == (whole.about, whole.checksum, whole.key)
+
+
+def never():
+    raise AssertionError("rows are read although they are in the cache")
+    yield
+
+
+def test_a_corpus_asked_for_again_is_not_written_again(write, fresh):
+    cache, path = fresh(), write(ROW)
+    first = load_corpus(path)
+    [folder] = cache.iterdir()
+    before = {file: file.stat().st_mtime_ns for file in [folder, *folder.iterdir()]}
+    again = load_corpus(path)
+    assert again.rows.to_list() == first.rows.to_list()
+    assert (again.about, again.checksum, again.key) == (first.about, first.checksum, first.key)
+    assert {file: file.stat().st_mtime_ns for file in [folder, *folder.iterdir()]} == before
+    kept = build("made", [ROW], "1", about={"title": "Made"}, tally=Counter({("en", "read"): 7}))
+    assert build("made", never(), "1").rows.to_list() == kept.rows.to_list()
+    assert kept.about == {"title": "Made", "counts": {"en": {"read": 7, "kept": 1}}}
+    assert build("made", never(), "1").about == kept.about
+
+
+def test_another_corpus_is_another_file(write, fresh, monkeypatch):
+    cache, rows = fresh(), [dict(ROW, item=str(i), language=code) for i in range(3) for code in ("de", "en")]
+    path = write(*rows)
+    calls = [dict(), dict(split="all"), dict(limit=1), dict(limit=2), dict(keep="all"), dict(languages=["en"]),
+             dict(languages=["de"])]
+    corpora_ = [load_corpus(path, **call) for call in calls]
+    assert [len(corpus.rows) for corpus in corpora_] == [6, 6, 2, 4, 6, 3, 3]
+    assert len({corpus.key for corpus in corpora_}) == len(list(cache.iterdir())) == len(calls)
+    assert len({corpus.checksum for corpus in corpora_}) == 1
+    assert load_corpus(path, languages=["en", "de"]).key == load_corpus(path, languages=["de", "en"]).key
+    other = load_corpus(write(*rows[:2]))
+    assert len(other.rows) == 2 and other.checksum != corpora_[0].checksum and other.key != corpora_[0].key
+    monkeypatch.setattr(corpora, "_code", lambda: "another version")
+    keys = [build("made", [ROW], "1").key, build("made", [ROW], "2").key, build("made", [ROW], "1", hold=True).key,
+            build("made", [ROW], "1", hold=False).key, build("made", [ROW], "1", options=["x"]).key,
+            build("other", [ROW], "1").key, load_corpus(path).key]
+    assert len({*keys, *(corpus.key for corpus in corpora_)}) == len(keys) + len(corpora_)
+
+
+def test_the_checksum_changes_with_the_files(write):
+    first, second = write(ROW, name="a.jsonl"), write(dict(ROW, query="Which?"), name="b.jsonl")
+    assert load_corpus(first).checksum == load_corpus(write(ROW, name="c.jsonl")).checksum
+    assert load_corpus(first).checksum != load_corpus(second).checksum
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("after", [0, 5])
+def test_an_interrupted_corpus_leaves_nothing_behind(error, after, fresh, monkeypatch):
+    cache = fresh()
+    monkeypatch.setattr(corpora, "CHUNK", 2)
+
+    def interrupted():
+        yield from SPREAD[:after]
+        assert any(cache.rglob("draft.arrow"))
+        raise error
+
+    with pytest.raises(error):
+        build("made", interrupted(), "1")
+    assert list(cache.iterdir()) == []
+    assert len(build("made", SPREAD, "1").rows) == 50
+    monkeypatch.setattr(corpora, "_first_of_group", lambda *_: interrupted().throw(error))
+    with pytest.raises(error):
+        build("made", SPREAD, "2")
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_of_two_that_make_the_same_corpus_at_once_both_get_it(fresh):
+    cache = fresh()
+
+    def rows():
+        yield from SPREAD[:10]
+        build("made", SPREAD, "1")  # the other is faster
+        yield from SPREAD[10:]
+
+    assert build("made", rows(), "1").rows.to_list() == build("made", never(), "1").rows.to_list()
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_an_item_that_comes_again_in_a_language_is_left_out_and_counted():
+    rows = [ROW, dict(ROW, language="de"), dict(ROW, query="Again?", passage="Other."), dict(ROW, item="2"),
+            dict(ROW, query="And again?")]
+    corpus = make(rows)
+    assert of_items(corpus.rows, "query") == {("1", "en"): ("Who?",), ("1", "de"): ("Who?",), ("2", "en"): ("Who?",)}
+    assert corpus.about["counts"] == {"en": {"kept": 2, "left out: its id came before": 2}, "de": {"kept": 1}}
+
+
+def test_a_corpus_may_end_up_without_rows():
+    corpus = make([], tally=Counter({("en", "read"): 3, ("en", "left out: dull"): 3}))
+    assert len(corpus.rows) == 0 and corpus.rows.column_names == COLUMNS
+    assert corpus.about == {"counts": {"en": {"left out: dull": 3, "read": 3}}}
+
+
+def test_ids_begin_with_the_name_of_the_corpus():
+    rows = [dict(ROW, group="g")]
+    for name, prefix, start in (("a/b", None, "a_b/"), ("c/d e.jsonl", None, "d e/"), ("x", "", ""), ("x", "y-", "y-")):
+        [row] = build(name, rows, f"{name} {prefix}", prefix=prefix).rows.to_list()
+        assert (row["item"], row["group"]) == (f"{start}1", f"{start}g")
+
+
+# Hashes
+
+
+@given(st.lists(st.text(alphabet="aAß İ\t\n\u3000.é", max_size=5), max_size=8))
+def test_hashes_are_alike_for_texts_that_differ_in_case_and_spaces_only(texts):
+    hashes = hash_texts(texts)
+    assert hashes.dtype == np.uint64 and len(hashes) == len(texts)
+    normal = [" ".join(text.split()).casefold() for text in texts]
+    for one, text in zip(hashes, normal):
+        assert (hashes == one).tolist() == [other == text for other in normal]
+        assert (one == corpora.EMPTY) == (text == "")
+
+
+def test_the_column_of_hashes_is_that_of_query_passage_and_negatives(write):
+    corpus = load_corpus(write(*SPREAD))
+    for row in corpus.rows:
+        assert row["hashes"] == hash_texts([row["query"], row["passage"], *row["negatives"]]).tolist()
+    few = join(load_corpus("encyclo11-reasoning", limit=2), select(corpus, np.arange(50) % 3 == 1, "few")).rows
+    hashes, start = corpora.text_hashes(few)
+    assert [hashes[a:b].tolist() for a, b in zip(start, start[1:])] == few["hashes"][:]
+    assert corpora.text_hashes(few.select([]))[0].tolist() == []
+
+
+# Groups
+
+
+@pytest.mark.parametrize("rows, groups", [
+    # (item, language, passage, group or None), the group that each item ends up in
+    ([("a", "en", "P", None), ("b", "en", "Q", None)], dict(a="a", b="b")),
+    ([("a", "en", "P", None), ("a", "de", "X", None), ("b", "en", "Q", None), ("b", "de", "X", None)],
+     dict(a="a", b="a")),
+    ([("a", "en", "P", None), ("a", "de", "X", None), ("b", "en", "X", None)], dict(a="a", b="a")),  # across languages
+    ([("a", "en", "An Answer", None), ("b", "en", " an\tanswer ", None)], dict(a="a", b="a")),
+    ([("a", "en", "", None), ("b", "en", "", None), ("c", "en", "a", None)], dict(a="a", b="b", c="c")),  # none at all
+    ([("a", "en", "", None), ("b", "de", "P", None), ("a", "de", "P", None)], dict(a="a", b="a")),
+    ([("a", "en", "P", "g"), ("b", "en", "Q", "g"), ("c", "en", "R", None)], dict(a="g", b="g", c="c")),
+    ([("a", "en", "P", "g"), ("b", "en", "Q", "g"), ("c", "en", "Q", "h"), ("d", "en", "R", "h")],
+     dict.fromkeys("abcd", "g")),
+    ([("a", "en", "P", "b"), ("b", "en", "Q", "a")], dict(a="b", b="a")),  # a group may be called as another's item
+    ([("a", "en", "1", None), ("b", "en", "4", None), ("c", "en", "3", None), ("d", "en", "2", None),
+      ("b", "de", "1", None), ("e", "de", "3", None), ("c", "de", "4", None)], dict(a="a", b="a", c="a", e="a", d="d")),
+    ([("a", "en", "P", "g"), ("a", "de", "Q", "h"), ("b", "de", "R", "h")], dict(a="g", b="g")),  # of two groups
+])
+def test_items_with_a_passage_or_group_in_common_form_a_group(rows, groups):
+    rows = [dict(item=item, language=language, query="Same?", passage=passage, negatives=["Same."])
+            | ({"group": group} if group else {}) for item, language, passage, group in rows]
+    for seed in (None, 1, 2):  # whatever the order; the name is that of the first row
+        made = of_items(make(rows).rows, "group")
+        assert len(made) == len(rows)
+        if seed is None:
+            assert {item: group for (item, _), (group,) in made.items()} == groups
+        assert len({(groups[item], group) for (item, _), (group,) in made.items()}) == len(set(groups.values()))
+        rows = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
+
+
+def slow_groups(rows):
+    """{item: the name of its group}, joining sets until nothing changes."""
+    sets = []
+    for row in rows:
+        passage = {("passage", text) for text in [" ".join(row["passage"].split()).casefold()] if text}
+        sets.append({("item", row["item"]), ("group", row["group"])} | passage)
+    changed = True
+    while changed:
+        changed = False
+        for one in sets:
+            for other in sets:
+                if one is not other and one & other and one != other:
+                    one |= other
+                    other |= one
+                    changed = True
+    names = {}
+    for row, ties in zip(rows, sets):
+        names.setdefault(frozenset(ties), row["group"])
+    return {row["item"]: names[frozenset(ties)] for row, ties in zip(rows, sets)}
+
+
+ROWS = st.lists(st.fixed_dictionaries(dict(
+    item=st.integers(0, 8).map("i{}".format), language=st.sampled_from(["en", "de"]), query=st.just(""),
+    passage=st.sampled_from(["", "a", " A", "b", "B ", *"cdefghi"]), group=st.sampled_from(["i0", *"ABCDEFGHIJK"]))),
+    min_size=1, max_size=12, unique_by=lambda row: (row["item"], row["language"]))
+
+
+@given(ROWS, st.integers(1, 13))
+def test_the_groups_are_those_of_a_slow_union(rows, chunk):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpora, "CHUNK", chunk)
+        made = make(rows).rows
+    assert dict(zip(made["item"], made["group"])) == slow_groups(rows)
+
+
+# Validation
+
+
+@given(ROWS)
+def test_training_and_validation_rows_are_all_rows_and_have_nothing_in_common(rows):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpora, "HOLDOUT", 2)
+        whole, training, held = (make(rows, hold=hold).rows.to_list() for hold in (None, False, True))
+        assert [make(rows, hold=hold).rows.to_list() for hold in (False, True)] == [training, held]
+    assert len(training) + len(held) == len(whole)
+    assert [row for row in whole if row in training] == training and [row for row in whole if row in held] == held
+    for what in ("item", "group"):
+        assert {row[what] for row in training}.isdisjoint(row[what] for row in held)
+    passages = [{row["hashes"][1] for row in part} - {corpora.EMPTY} for part in (training, held)]
+    assert passages[0].isdisjoint(passages[1])
+
+
+def test_one_group_in_twenty_is_held_out_by_its_name_alone(publish):
+    data = publish("pairs", ["de", "en"], 2000)
+    whole, training, held = (load_corpus("pairs", split, data=data) for split in ("all", "train", "validation"))
+    ids = [set(corpus.rows["item"]) for corpus in (whole, training, held)]
+    assert ids[1] | ids[2] == ids[0] == {f"pairs/{i}" for i in range(2000)} and not ids[1] & ids[2]
+    assert len(training.rows) + len(held.rows) == len(whole.rows) == 4000
+    assert 60 < len(ids[2]) < 140  # 100 expected, 10 the standard deviation
+    assert set(load_corpus("pairs", "validation", ["de"], data).rows["item"]) == ids[2]
+    assert load_corpus("pairs", "validation", data=data, limit=500).rows["item"][:] == [
+        item for item in held.rows["item"] if int(item[6:]) < 500]
+    for corpus, left in ((training, "held out"), (held, "not held out")):
+        for counts in corpus.about["counts"].values():
+            assert counts["read"] == 2000 == counts["kept"] + counts[left] and counts["kept"] == len(corpus.rows) / 2
+
+
+def test_a_set_for_validation_is_taken_whole_and_not_trained_on(publish):
+    data = publish("checks", ["en"], 30, use="validation")
+    assert [len(load_corpus("checks", split, data=data).rows) for split in ("validation", "all")] == [30, 30]
+    with pytest.raises(ValueError, match="'checks' is for validation: ask for split 'validation'"):
+        load_corpus("checks", data=data)
+    with pytest.raises(ValueError, match="'checks' has no test split here: choose train, validation or all"):
+        load_corpus("checks", "test", data=data)
+
+
+# Joining, selecting and shuffling
+
+
+def test_joined_corpora_keep_their_rows(write):
     first, second = load_corpus(write(ROW, name="a.jsonl")), load_corpus("encyclo11-reasoning", languages=["de"])
     both = join(first, second)
-    assert len(both.rows) == 1 + len(second.rows)
-    for old, new in zip([*first.rows, *second.rows], both.rows):
-        name = first.name if new["query"] == ROW["query"] else second.name
-        assert new == old | dict(item=f"{name}/{old['item']}", group=f"{name}/{old['group']}")
+    assert both.rows.to_list() == [*first.rows, *second.rows]
+    assert both.name == f"{first.name}+{second.name}"
     assert both.checksum not in (first.checksum, second.checksum, join(second, first).checksum)
-    assert first.name in both.name and second.name in both.name
+    assert first.key in both.key and second.key in both.key
+    parts = [dict(name=c.name, checksum=c.checksum, counts=c.about["counts"]) for c in (first, second)]
+    assert both.about == {"parts": parts, "counts": {"en": {"kept": 1}, "de": {"kept": len(second.rows)}}}
+    assert join(first, load_corpus(write(ROW, name="b.jsonl"))).about["counts"] == {"en": {"kept": 2}}
+
+
+def test_names_joined_by_plus_are_loaded_with_the_same_split_and_limit(publish, write):
+    data = publish("left", ["de", "en", "th"], 60)
+    publish("right", ["en", "fr"], 60)
+    path = write(ROW)
+    for split in ("train", "validation"):
+        both = load_corpus(f"left+right+{path}", split, data=data, limit=50)
+        parts = [load_corpus(name, split, data=data, limit=50).rows for name in ("left", "right", path)]
+        assert both.rows.to_list() == [row for part in parts for row in part]
+    assert Counter(zip((i.split("/")[0] for i in both.rows["item"]), both.rows["language"]))["rows", "en"] == 1
+
+
+def test_of_languages_asked_for_each_part_of_a_sum_brings_those_that_it_has(publish):
+    data = publish("left", ["de", "en", "th"], 3)
+    publish("right", ["en", "fr"], 3)
+
+    def languages(name, *codes):
+        rows = load_corpus(name, "all", list(codes), data).rows
+        return {(item.split("/")[0], code) for item, code in zip(rows["item"], rows["language"])}
+
+    assert languages("left+right", "en", "th") == {("left", "en"), ("left", "th"), ("right", "en")}
+    assert languages("left+right", "fr") == {("right", "fr")}
+    assert languages("right+encyclo11", "en", "fr", "hi") == {
+        ("right", "en"), ("right", "fr"), ("encyclo11", "en"), ("encyclo11", "hi")}
+    with pytest.raises(ValueError, match="'left.right' has no language 'ja'; it has de en fr th"):
+        languages("left+right", "en", "ja")
+
+
+def test_corpora_whose_ids_would_be_the_same_are_not_joined(write):
+    paths = [write(ROW, name=f"{folder}/rows.jsonl") for folder in ("one", "two")]
+    with pytest.raises(ValueError, match="named twice.*one/rows.jsonl.*names of their own"):
+        join(*map(load_corpus, paths))
+    both = load_corpus(f"{paths[0]}+encyclo11")
+    with pytest.raises(ValueError, match="named twice"):
+        join(both, load_corpus("encyclo11"))
+
+
+def test_chosen_rows_are_a_corpus_of_another_key(write):
+    corpus = load_corpus(write(*SPREAD))
+    wanted = np.arange(50) % 3 == 0
+    chosen = select(corpus, wanted, "every third")
+    assert chosen.rows.to_list() == corpus.rows.to_list()[::3]
+    assert (chosen.name, chosen.checksum, chosen.about) == (corpus.name, corpus.checksum, corpus.about)
+    assert chosen.key not in (corpus.key, select(corpus, ~wanted, "the others").key)
 
 
 def test_shuffling_puts_the_same_wrong_option_in_place_of_the_right_one_in_all_languages():
@@ -128,18 +529,38 @@ def test_shuffling_puts_the_same_wrong_option_in_place_of_the_right_one_in_all_l
     for old, new in zip(corpus.rows, shuffled.rows, strict=True):
         place = old["negatives"].index(new["passage"])
         assert new["negatives"] == [old["passage"] if i == place else n for i, n in enumerate(old["negatives"])]
-        assert {k: new[k] for k in ("item", "group", "language", "query", "task")} == {
-            k: old[k] for k in ("item", "group", "language", "query", "task")}
+        assert {k: new[k] for k in ("item", "group", "language", "query", "task", "subject")} == {
+            k: old[k] for k in ("item", "group", "language", "query", "task", "subject")}
+        assert new["hashes"] == hash_texts([new["query"], new["passage"], *new["negatives"]]).tolist()
         places.setdefault(new["item"], set()).add(place)
     assert all(len(place) == 1 for place in places.values())
     assert {place for (place,) in places.values()} == {0, 1, 2}
-    assert shuffled.name != corpus.name and shuffled.checksum != corpus.checksum
+    assert shuffled.name != corpus.name and shuffled.checksum != corpus.checksum and shuffled.key != corpus.key
 
 
 def test_the_seed_decides_which_wrong_option():
     corpus = load_corpus("encyclo11-reasoning", languages=["en"])
     assert shuffle_answers(corpus, 1).rows["passage"][:] == shuffle_answers(corpus, 1).rows["passage"][:]
     assert shuffle_answers(corpus, 1).rows["passage"][:] != shuffle_answers(corpus, 2).rows["passage"][:]
+
+
+def test_what_is_shuffled_are_the_rows_at_hand():
+    """Other rows of the same files, shuffled before, are not taken for these."""
+    parts = [load_corpus("encyclo11-reasoning", *which) for which in (
+        ("train", ["en"]), ("train", ["de"]), ("validation", ["en"]), ("train", ["en"], None, 20))]
+    parts.append(select(parts[0], np.arange(len(parts[0].rows)) < 5, "five"))
+    for corpus in parts:
+        shuffled = shuffle_answers(corpus).rows
+        assert shuffled["item"][:] == corpus.rows["item"][:] and shuffled["query"][:] == corpus.rows["query"][:]
+
+
+def test_items_that_get_a_passage_in_common_by_shuffling_become_a_group():
+    corpus = make([dict(ROW, item=item, passage=passage, negatives=[wrong]) for item, passage, wrong in (
+        ("1", "A", "Same"), ("2", "B", "Same"), ("3", "C", "Other"))])
+    assert corpus.rows["group"][:] == ["1", "2", "3"]
+    shuffled = shuffle_answers(corpus).rows
+    assert list(zip(shuffled["group"], shuffled["passage"], shuffled["negatives"])) == [
+        ("1", "Same", ["A"]), ("1", "Same", ["B"]), ("3", "Other", ["C"])]
 
 
 def test_rows_without_negatives_are_not_shuffled():

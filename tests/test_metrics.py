@@ -36,6 +36,14 @@ def test_ndcg_by_hand(ranks, k, expected):
     assert metrics.ndcg(ranks, k) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("ranks, grades, k, expected", [
+    ([1, 3], [1, 1], 10, (1 + 1 / 2) / (1 + 1 / math.log2(3))), ([1], [3], 10, 1), ([INF], [3], 10, 0),
+    ([1, 3], [1, 3], 10, (1 + 3 / 2) / (3 + 1 / math.log2(3))), ([1, 2], [3, 1], 10, 1),
+    ([1, 2, INF], [1, 2, 3], 2, (1 + 2 / math.log2(3)) / (3 + 2 / math.log2(3)))])
+def test_ndcg_with_grades_by_hand(ranks, grades, k, expected):
+    assert metrics.ndcg(ranks, k, grades) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("ranks, distance, last", [
     ([5], 0, 5), ([1, 2, 3], 2, 3), ([40, 7, 12], 33, 40), ([3, INF], INF, INF), ([INF, INF], INF, INF)])
 def test_rank_distance_and_max_rank_by_hand(ranks, distance, last):

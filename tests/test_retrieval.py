@@ -1,10 +1,21 @@
-"""Ranks against a slow loop over all pairs of a query and a passage."""
+"""Ranks against a slow loop over all pairs of a query and a passage; sharded search against the same, and its figures
+against pytrec_eval."""
+
+import os
 
 import numpy as np
+import pandas as pd
 import pytest
+import tiny
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hybrid_batch import metrics
 from hybrid_batch.benchmarks import Benchmark
-from hybrid_batch.retrieval import Embeddings, embed, rank, rank_faiss, remove_language_means
+from hybrid_batch.collection import Collection
+from hybrid_batch.retrieval import (Embeddings, embed, encode_shards, evaluate_collections, fingerprint, rank,
+                                    rank_faiss, remove_language_means, score, search)
 
 LANGUAGES = ("de", "en", "hi")
 
@@ -199,3 +210,237 @@ def test_removing_language_means_centres_each_language_and_scales_to_length_one(
             lengths = np.linalg.norm(apart, axis=1, keepdims=True)
             assert np.allclose(new[here] * lengths, apart, atol=1e-6)
     assert (spread.queries == before[0]).all() and (spread.passages == before[1]).all()
+
+
+# Collections
+
+
+class Made:
+    """A Collection with its passages in memory, a list of (id, text), that remembers which of them were read."""
+
+    def __init__(self, name, queries, qrels, corpus, checksum, language="xx"):
+        self.name, self.language, self.checksum, self.corpus = name, language, checksum, corpus
+        self.queries = pd.DataFrame(queries, columns=["id", "text"])
+        self.qrels = pd.DataFrame(qrels, columns=["query", "passage", "grade"]).drop_duplicates(["query", "passage"])
+        self.read = []
+
+    def passages(self):
+        for row in self.corpus:
+            self.read.append(row[0])
+            yield row
+
+
+def collect(passages=40, queries=12, grades=(0, 1, 2, 3), seed=0, **about):
+    """Queries with 1 to 8 judged passages of random grades; the last has none, and the one before no relevant one."""
+    random = np.random.default_rng(seed)
+    ids = [f"d{number:02}" for number in random.permutation(passages)]
+    qrels = [(f"q{query}", str(passage), int(random.choice(grades))) for query in range(queries - 2)
+             for passage in random.choice(ids, random.integers(1, 9), replace=False)]
+    qrels = [("q0", ids[0], 1), (f"q{queries - 2}", ids[0], 0)] + qrels
+    return Made(**dict(name="made", checksum=f"{seed}") | about, queries=[(f"q{n}", f"q{n}") for n in range(queries)],
+                qrels=qrels, corpus=[(id_, id_) for id_ in ids])
+
+
+class Table:
+    """An encoder that looks vectors up by text; stops at a passage if told to."""
+
+    prompts, max_seq_length = {"query": "", "passage": ""}, 8
+
+    def __init__(self, collection, ties=False, seed=0, stop=None):
+        random = np.random.default_rng(seed)
+        texts = [*collection.queries.text, *(text for _, text in collection.corpus)]
+        vectors = np.zeros((len(texts), 6))
+        for vector in vectors:  # cosines that are exact quarters, so with many ties, or any
+            made = random.choice([-0.5, 0.5], 4) if ties else random.normal(size=4)
+            vector[random.choice(6, 4, replace=False)] = made
+        self.vectors, self.seed, self.stop, self.encoded = dict(zip(texts, unit(vectors))), seed, stop, []
+
+    def __repr__(self):
+        return "Table"
+
+    def state_dict(self):
+        return {"seed": torch.tensor(self.seed)}
+
+    def encode(self, texts, prompt_name, normalize_embeddings, convert_to_numpy, **_):
+        assert normalize_embeddings and convert_to_numpy
+        if prompt_name == "passage":
+            if self.stop in texts:
+                raise KeyboardInterrupt
+            self.encoded += texts
+        return np.stack([self.vectors[text] for text in texts])
+
+
+def slow_run(encoder, collection, depth):
+    """[(query, passage, score, rank)]: ties count against the system, then go by id; one that reaches below depth is
+    left out."""
+    grades = {(row.query, row.passage): row.grade for row in collection.qrels.itertuples()}
+    result = []
+    for query in sorted({query for (query, _), grade in grades.items() if grade > 0}):
+        scores = {id_: round(float(encoder.vectors[query] @ encoder.vectors[id_]), 6) for id_, _ in collection.corpus}
+        scored = sorted((-value, grades.get((query, id_), 0), id_) for id_, value in scores.items())
+        cut = scored[depth][0] if depth < len(scored) else np.inf
+        result += [(query, id_, -value, place) for place, (value, _, id_) in enumerate(scored, 1) if value < cut]
+    return result
+
+
+def same(run, expected):
+    assert [tuple(row) for row in run[["query", "passage", "rank"]].values.tolist()] == [
+        (query, passage, place) for query, passage, _, place in expected]
+    assert np.allclose(run.score, [score for _, _, score, _ in expected], atol=2e-6)
+
+
+@given(shard=st.integers(1, 45), depth=st.integers(1, 45), ties=st.booleans())
+def test_search_in_shards_of_any_size_is_that_of_a_slow_loop(shard, depth, ties, tmp_path_factory):
+    collection = collect()
+    encoder = Table(collection, ties)
+    run = search(encoder, collection, tmp_path_factory.mktemp("shards"), depth, shard)
+    same(run, slow_run(encoder, collection, depth))
+
+
+def test_shards_hold_vectors_and_ids_in_the_order_of_the_passages(tmp_path):
+    collection = collect(passages=10)
+    encoder = Table(collection)
+    files = encode_shards(encoder, collection, tmp_path, shard=4)
+    assert [file.name for file in files] == ["shard-00000.npz", "shard-00001.npz", "shard-00002.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", *(file.name for file in files)]
+    saved = [dict(np.load(file)) for file in files]
+    assert [len(part["ids"]) for part in saved] == [4, 4, 2]
+    ids = np.concatenate([part["ids"] for part in saved]).tolist()
+    assert ids == [id_ for id_, _ in collection.corpus]
+    vectors = np.concatenate([part["passages"] for part in saved])
+    assert vectors.dtype == np.float32 and (vectors == np.stack([encoder.vectors[id_] for id_ in ids])).all()
+
+
+@pytest.mark.parametrize("stop", range(10))
+def test_an_interrupted_search_goes_on_after_the_last_whole_shard(stop, tmp_path):
+    collection = collect(passages=10)
+    stopping = Table(collection, stop=collection.corpus[stop][0])
+    with pytest.raises(KeyboardInterrupt):
+        search(stopping, collection, tmp_path, depth=5, shard=4)
+    whole = stop // 4 * 4
+    assert len(collection.read) == min(whole + 4, 10)  # no more than a shard is read ahead
+    (tmp_path / ".shard-00001.npz.partial").write_bytes(b"half a file")
+    encoder = Table(collection)
+    same(search(encoder, collection, tmp_path, depth=5, shard=4), slow_run(encoder, collection, 5))
+    assert encoder.encoded == [id_ for id_, _ in collection.corpus[whole:]]
+    again = Table(collection)
+    del collection.read[:]
+    same(search(again, collection, tmp_path, depth=5, shard=4), slow_run(encoder, collection, 5))
+    assert not again.encoded and not collection.read  # all is there
+
+
+@pytest.mark.parametrize("moment", range(1, 6))  # manifest, three shards, manifest with the number of passages
+def test_a_search_killed_while_it_writes_goes_on(moment, tmp_path, monkeypatch):
+    collection = collect(passages=10)
+    encoder, calls, replace = Table(collection), [], os.replace
+
+    def killed(*names):
+        calls.append(names)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        search(encoder, collection, tmp_path, depth=5, shard=4)
+    monkeypatch.undo()
+    same(search(encoder, collection, tmp_path, depth=5, shard=4), slow_run(encoder, collection, 5))
+
+
+def test_a_shard_that_was_lost_is_made_again(tmp_path):
+    collection = collect(passages=10)
+    files = encode_shards(Table(collection), collection, tmp_path, shard=4)
+    files[1].unlink()
+    encoder = Table(collection)
+    same(search(encoder, collection, tmp_path, depth=5, shard=4), slow_run(encoder, collection, 5))
+    assert encoder.encoded == [id_ for id_, _ in collection.corpus[4:]]
+
+
+@pytest.mark.parametrize("change, named", [
+    (dict(encoder=dict(seed=1)), "another encoder"), (dict(collection=dict(seed=1)), "another collection"),
+    (dict(shard=5), "another shard")])
+def test_shards_of_something_else_are_refused(change, named, tmp_path):
+    collection = collect()
+    search(Table(collection), collection, tmp_path, shard=4)
+    other = collect(**change.get("collection", {}))
+    with pytest.raises(ValueError) as error:
+        search(Table(other, **change.get("encoder", {})), other, tmp_path, shard=change.get("shard", 4))
+    for part in (str(tmp_path), named, "remove it", "--shards"):
+        assert part in str(error.value)
+
+
+def test_a_collection_without_passages_is_named(tmp_path):
+    full = collect()
+    (tmp_path / "none.jsonl").write_text("")
+    empty = Collection("made", "xx", full.queries, full.qrels, [str(tmp_path / "none.jsonl")], "")
+    with pytest.raises(ValueError, match="'made' has no passages in 'xx'.*none.jsonl"):
+        search(Table(full), empty, tmp_path / "shards")
+
+
+def test_the_fingerprint_of_an_encoder_tells_weights_and_prompts_apart(tmp_path):
+    first, again = tiny.encoder(tmp_path / "a"), tiny.encoder(tmp_path / "b")
+    assert fingerprint(first) == fingerprint(again)
+    assert fingerprint(tiny.encoder(tmp_path / "c", seed=1)) != fingerprint(first)
+    again.prompts["query"] = ""
+    assert fingerprint(again) != fingerprint(first)
+    again.prompts["query"] = first.prompts["query"]
+    again.max_seq_length = 8
+    assert fingerprint(again) != fingerprint(first)
+
+
+@pytest.mark.parametrize("grades", [(0, 1), (0, 1, 2, 3)])
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("depth", [7, 300])
+def test_figures_of_a_run_equal_those_of_pytrec_eval(grades, ties, depth, tmp_path):
+    import pytrec_eval
+
+    collection = collect(passages=250, queries=30, grades=grades)
+    run = search(Table(collection, ties), collection, tmp_path, depth, shard=60)
+    qrels = {query: dict(zip(part.passage, part.grade)) for query, part in collection.qrels.groupby("query")}
+    qrels = {query: judged for query, judged in qrels.items() if max(judged.values()) > 0}
+    # In a tie pytrec_eval puts the larger id first, so it is told the places instead.
+    places = {query: dict(zip(part.passage, (-part["rank"]).astype(float))) for query, part in run.groupby("query")}
+    expected = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut_10", "recall_100"}).evaluate(places)
+    table = score(run, collection).set_index("item")
+    assert 0 < table["ndcg@10"].mean() < 1 and sorted(table.index) == sorted(qrels)
+    for query in qrels:
+        for ours, theirs in (("ndcg@10", "ndcg_cut_10"), ("recall@100", "recall_100")):
+            assert abs(table.loc[query, ours] - expected.get(query, {theirs: 0})[theirs]) < 1e-9
+    if not ties:
+        scores = {query: dict(zip(part.passage, part.score)) for query, part in run.groupby("query")}
+        assert pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut_10", "recall_100"}).evaluate(scores) == expected
+
+
+def test_figures_are_given_for_each_language_and_over_all(tmp_path):
+    first, second = collect(name="a"), collect(name="b", seed=5, language="yy")
+    encoder = Table(first)
+    result = evaluate_collections(encoder, [first, second], tmp_path, progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-xx", "b-yy"]
+    for language, collection, row in zip(("xx", "yy"), (first, second), result["languages"], strict=True):
+        run = search(encoder, collection, tmp_path / f"{collection.name}-{language}")
+        scores = score(run, collection)
+        assert row["language"] == language and row["sha256"] == collection.checksum and row["passages"] == 40
+        assert row["queries"] == len(scores) and row["queries_left_out"] == 12 - len(scores) >= 2
+        for measure in ("ndcg@10", "recall@100"):
+            assert row[measure] == pytest.approx(scores[measure].mean(), abs=1e-6)
+            assert row[f"{measure}_low"] <= row[measure] <= row[f"{measure}_high"]
+    assert result["macro"]["languages"] == 2
+    mean = np.mean([row["ndcg@10"] for row in result["languages"]])
+    assert result["macro"]["ndcg@10"] == pytest.approx(mean, abs=1e-6)
+    assert result["macro"]["ndcg@10_low"] < result["macro"]["ndcg@10"] < result["macro"]["ndcg@10_high"]
+
+
+def test_a_collection_and_a_benchmark_of_the_same_texts_have_the_same_figures(benchmark, spread, tmp_path):
+    """All languages of the pool as one collection against the setting Mul, in which ranks are known to all depths."""
+    queries = benchmark.queries.assign(id=benchmark.queries.item + benchmark.queries.language)
+    names = [f"d{number}" for number in range(60)]
+    qrels = [(row.id, names[row.passage], 1) for row in queries.merge(benchmark.relevant, on="item").itertuples()]
+    same_texts = Made("made", queries[["id", "text"]], qrels, list(zip(names, names)), "")
+    encoder = Table(same_texts)
+    encoder.vectors = dict(zip([*queries.text, *names], [*spread.queries, *spread.passages]))
+    ours = score(search(encoder, same_texts, tmp_path, shard=7), same_texts).set_index("item")["ndcg@10"]
+    ranks, _ = rank(spread, benchmark)
+    expected = metrics.per_query(ranks, ["ndcg@10"])
+    expected = expected[expected.setting == "Mul"]
+    expected = expected.set_index(expected.item + expected.query_language)["ndcg@10"]
+    assert ours.sort_index().tolist() == pytest.approx(expected.sort_index().tolist())

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.utils.data import DataLoader
 
-from hybrid_batch import sampler
-from hybrid_batch.corpora import FEATURES
+from hybrid_batch import corpora, sampler
 from hybrid_batch.sampler import REASONING, STRATEGIES, HybridBatchSampler, Index, Kind, Mixture, explain, strategy
 
 LANGUAGES = ("en", "de", "hi", "th")
@@ -23,15 +22,16 @@ CASES = [(name, rho, reasoning) for name in STRATEGIES
 
 
 def row(item, language, task="qa", group=None, query=None, passage=None, negatives=0):
-    """A row whose texts say where they come from, unless they are given."""
+    """A row whose texts say where they come from, unless they are given; an empty one is missing."""
     if isinstance(negatives, int):
         negatives = [f"n{i}:{item}:{language}" for i in range(negatives)]
     return dict(item=item, group=group or item, language=language, task=task, negatives=negatives,
-                query=query or f"q:{item}:{language}", passage=passage or f"p:{item}:{language}")
+                query=f"q:{item}:{language}" if query is None else query,
+                passage=f"p:{item}:{language}" if passage is None else passage)
 
 
 def table(*rows):
-    return Dataset.from_list(list(rows), features=FEATURES)
+    return Dataset(corpora.table(list(rows)))
 
 
 def parallel(items, languages=LANGUAGES, tasks=("qa", "reasoning")):
@@ -47,9 +47,9 @@ def unbalanced(sizes, task="qa"):
 
 @st.composite
 def rows_of_any_table(draw, whole=0):
-    """Rows of two tasks: partial parallelism, groups of several items, repeated texts, some
-    with negatives. The first ``whole`` items of a task are in all languages, in groups of
-    their own, with texts of their own: with them, batches of as many pairs always exist."""
+    """Rows of two tasks: partial parallelism, groups of several items, repeated texts, some with negatives, some
+    without query or passage. The first ``whole`` items of a task are in all languages, in groups of their own, with
+    texts of their own: with them, batches of as many pairs always exist."""
     languages = draw(st.sampled_from([LANGUAGES[:2], LANGUAGES]))
     rows = []
     for task in ("qa", "reasoning"):
@@ -61,7 +61,8 @@ def rows_of_any_table(draw, whole=0):
                 shared = st.sampled_from([None, None, None, f"Shared {task}", f" shared  {task.upper()}", "other"])
                 negatives = draw(st.lists(st.sampled_from([f"n:{task}{i}:{language}", "other", f"shared {task}"]),
                                           max_size=2, unique=True))
-                rows.append(row(f"{task}{i}", language, task, group, draw(shared), draw(shared), negatives))
+                texts = draw(st.sampled_from([(shared, shared)] * 4 + [(shared, st.just("")), (st.just(""), shared)]))
+                rows.append(row(f"{task}{i}", language, task, group, *map(draw, texts), negatives))
     return draw(st.permutations(rows))
 
 
@@ -75,6 +76,7 @@ def check(rows, batches):
     for kind, pairs in batches:
         opened, answered = [rows[q] for q, _ in pairs], [rows[p] for _, p in pairs]
         assert [q["item"] for q in opened] == [p["item"] for p in answered]
+        assert all(q["query"] for q in opened) and all(p["passage"] for p in answered)
         assert {r["task"] for r in opened + answered} == {kind.task}
         languages = [(q["language"], p["language"]) for q, p in zip(opened, answered)]
         if kind.languages:
@@ -82,7 +84,7 @@ def check(rows, batches):
         if kind.pairing == "cross":
             assert all(x != y for x, y in languages)
         else:
-            assert all(x == y for x, y in languages)
+            assert all(q == p for q, p in pairs)  # so the row is whole
         if kind.pairing == "mono":
             assert len(set(languages)) == 1
         assert len({q["group"] for q in opened}) == len(pairs)
@@ -101,7 +103,7 @@ def bounded_queues(takes):
         nonlocal takes
         takes -= 1
         assert takes >= 0, "a batch asks its queues for ever"
-        left = 2 * len(queue.line) + len(queue.rows)
+        left = 2 * (len(queue.passed) + len(queue.order)) + len(queue.rows)
 
         def counted(number):
             nonlocal left
@@ -209,6 +211,40 @@ def test_batches_is_one_pair_a_row_if_not_given():
     assert len(HybridBatchSampler(rows.select(range(12)), strategy("X-X"), 3)) == 4
 
 
+def halves(items=8):
+    """Items with a question in English, an answer in German, both in Hindi; Thai has the other half of odd items."""
+    return table(*(r for i in range(items) for r in (
+        row(f"i{i}", "en", passage=""), row(f"i{i}", "de", query=""), row(f"i{i}", "hi"),
+        row(f"i{i}", "th", **{"passage" if i % 2 else "query": ""}))))
+
+
+def test_rows_that_lack_a_half_meet_the_other_half_in_another_language():
+    rows, seen = halves(), Counter()
+    drawn = list(HybridBatchSampler(rows, strategy("X-Y"), 4, batches=200).draw())
+    check(rows, drawn)
+    for _, pairs in drawn:
+        seen.update((rows[int(q)]["language"], rows[int(p)]["language"]) for q, p in pairs)
+    assert set(seen) == {(x, y) for x in ("en", "hi", "th") for y in ("de", "hi", "th") if x != y}
+
+
+@pytest.mark.parametrize("name", ["X-X", "X-X-mono"])
+def test_rows_that_lack_a_half_are_left_out_of_batches_within_a_language(name):
+    rows = halves()
+    used = {rows[number]["language"] for batch in HybridBatchSampler(rows, strategy(name), 4, 20) for number in batch}
+    assert used == {"hi"}
+    with pytest.raises(ValueError, match="no rows for qa (mixed|mono) batches"):
+        HybridBatchSampler(rows.filter(lambda r: r["language"] != "hi"), strategy(name), 4)
+
+
+def test_texts_and_their_translations_are_paired_across_languages_only():
+    rows = table(*(row(f"{task}{i}", language, task, query=f"{task}{i} {language}", passage=f"{task}{i} {language}")
+                   for task in ("qa", "parallel") for i in range(6) for language in LANGUAGES))
+    mixture = Mixture({Kind("cross", "parallel"): 1, Kind("mono"): 1})
+    drawn = list(HybridBatchSampler(rows, mixture, 4, 30).draw())
+    check(rows, drawn)
+    assert {kind.task for kind, _ in drawn} == {"qa", "parallel"}
+
+
 # Seeds, epochs, ranks, resuming
 
 
@@ -248,8 +284,8 @@ def test_an_epoch_is_resumed_by_skipping_what_was_seen():
     assert list(rest) == whole[7:]
 
 
-def test_explain_tells_what_the_sampler_draws():
-    rows, mixture = parallel(6), strategy("Hybrid", rho=0.4)
+@pytest.mark.parametrize("rows, mixture", [(parallel(6), strategy("Hybrid", rho=0.4)), (halves(), strategy("Hybrid"))])
+def test_explain_tells_what_the_sampler_draws(rows, mixture):
     told = explain(rows, mixture, 3, batches=8, seed=5)
     assert list(told.columns) == ["batch", "slot", "kind", "item", "group", "query_language", "passage_language"]
     records, expected = rows.to_list(), []
@@ -270,8 +306,8 @@ def test_the_pool_of_a_kind_is_that_of_a_slow_loop(rows, pairing, task, language
         def inside(other):
             return other["task"] == task and (languages is None or other["language"] in languages)
 
-        partners = [o for o in rows if inside(o) and o["item"] == r["item"] and o["language"] != r["language"]]
-        return inside(r) and (pairing != "cross" or bool(partners))
+        others = [o for o in rows if inside(o) and o["item"] == r["item"] and o["language"] != r["language"]]
+        return inside(r) and r["query"] and any(o["passage"] for o in (others if pairing == "cross" else [r]))
 
     expected = {}
     for number, r in enumerate(rows):
@@ -280,6 +316,22 @@ def test_the_pool_of_a_kind_is_that_of_a_slow_loop(rows, pairing, task, language
     index = Index(table(*rows))
     pool = index.pool(Kind(pairing, task, languages))
     assert {index.languages[code]: numbers.tolist() for code, numbers in pool.items()} == expected
+
+
+@given(rows_of_any_table(), st.sampled_from(["qa", "reasoning", "parallel"]),
+       st.sampled_from([None, ("en",), ("en", "hi")]))
+def test_partners_and_numbers_of_passages_are_those_of_a_slow_loop(rows, task, languages):
+    index, kind = Index(table(*rows)), Kind("cross", task, languages)
+
+    def answers(r):
+        return r["passage"] and r["task"] == task and (languages is None or r["language"] in languages)
+
+    for number, r in enumerate(rows):
+        others = [n for n, o in enumerate(rows)
+                  if answers(o) and o["item"] == r["item"] and o["language"] != r["language"]]
+        assert sorted(index.partners(kind, number).tolist()) == others
+    sizes = Counter(r["language"] for r in rows if answers(r))
+    assert index.sizes(kind).tolist() == [sizes[language] for language in index.languages]
 
 
 @given(st.integers(2, 12), st.integers(2, 12), st.sampled_from(["X-X", "X-X-mono"]))
@@ -391,6 +443,19 @@ def test_a_partner_is_drawn_by_the_size_of_its_language():
         assert fits(answered, expected)
 
 
+def test_a_language_counts_by_its_questions_for_queries_and_by_its_answers_for_partners():
+    rows = table(*(row(f"i{i}", language) for i in range(20) for language in ("en", "de", "hi")),
+                 *(r for i in range(60) for r in (row(f"j{i}", "en"), row(f"j{i}", "de", passage=""))),
+                 *(r for i in range(30) for r in (row(f"k{i}", "en", passage=""), row(f"k{i}", "de", query=""))))
+    used, opened, answered = rows["language"][:], Counter(), Counter()
+    for batch in HybridBatchSampler(rows, strategy("X-Y"), 2, 3000, languages="size"):
+        for q, p in zip(batch[::2], batch[1::2]):
+            opened[used[q]] += 1
+            answered[used[p]] += used[q] == "hi"  # its items are answered in both other languages
+    assert fits(opened, {"en": 20 + 30, "de": 20 + 60, "hi": 20})
+    assert fits(+answered, {"en": 20 + 60, "de": 20 + 30})
+
+
 # Errors
 
 
@@ -401,6 +466,8 @@ def test_a_partner_is_drawn_by_the_size_of_its_language():
     (lambda: strategy("Hybrid", alpha=float("nan")), ["alpha = nan", "0 to 1"]),
     (lambda: strategy("Hybrid", rho=-0.1), ["rho = -0.1", "0 to 1"]),
     (lambda: Kind("monolingual"), ["pairing 'monolingual'", "mono"]),
+    (lambda: Kind("mono", "parallel"), ["parallel", "must be 'cross'", "not 'mono'"]),
+    (lambda: Kind("mixed", "parallel"), ["parallel", "must be 'cross'", "not 'mixed'"]),
     (lambda: Mixture({Kind("mono"): -1, Kind("cross"): 2}), ["shares", "-1"]),
     (lambda: Mixture({Kind("mono"): 0}), ["not all 0"]),
     (lambda: Mixture({}), ["not all 0"]),

@@ -23,9 +23,36 @@ def main(arguments=None):
                                description="Print the figures of an encoder on a benchmark as JSON.")
     measure.add_argument("--encoder", default="offline-e5-small", help="offline-e5-small, a folder or a Hub repository")
     measure.add_argument("--benchmark", default="encyclo11",
-                         help="encyclo11, encyclo11-reasoning, xquad-r, mlqa-r or a folder of that form")
+                         help="encyclo11, encyclo11-reasoning, xquad-r, mlqa-r, xquad, mlqa, belebele, miracl, a "
+                              "folder in the form of LAReQA, BEIR or mteb, or a repository of the Hub as "
+                              "org/name@commit")
     measure.add_argument("--data", help="the folder that holds the benchmark's folder")
     measure.add_argument("--languages", nargs="+", help="only these languages, e.g. en de zh")
+    measure.add_argument("--split", help="another split than the benchmark's usual one, e.g. validation")
+    measure.add_argument("--shards", metavar="FOLDER", help="where to keep the vectors of miracl and of what is in "
+                                                            "the form of BEIR or mteb (default: runs/shards)")
+
+    prepare = verbs.add_parser("prepare", help="load a corpus, say what is in it and what of a benchmark",
+                               description="Load corpora to train on, print a card of each and what of a benchmark is "
+                                           "in it.")
+    translate = verbs.add_parser("translate", help="make a corpus parallel by machine translation",
+                                 description="Write a corpus with its translations as a JSON-lines file to train on. An "
+                                             "interrupted translation goes on where it stopped.")
+    for verb, names in ((prepare, dict(nargs="*", metavar="CORPUS")), (translate, dict(metavar="CORPUS"))):
+        verb.add_argument("corpus", help="encyclo11, a .jsonl file, or a data set of the catalogue; without any, "
+                                         "the catalogue is listed", **names)
+        verb.add_argument("--data", help="the folder that holds the data set's folder")
+        verb.add_argument("--languages", nargs="+", help="only these languages")
+        verb.add_argument("--split", default="all", help="train, validation or all (default: all)")
+        verb.add_argument("--limit", type=int, help="most items a language")
+        verb.add_argument("--keep", default="content", help="all keeps options without content, too")
+        verb.add_argument("--consent", help="needed for data that asks not to be trained on")
+    prepare.add_argument("--against", nargs="+", default=[], metavar="BENCHMARK", help="benchmarks to look for in it")
+    prepare.add_argument("--write", metavar="FOLDER", help="keep the cards there, e.g. results/data")
+    translate.add_argument("--to", nargs="+", required=True, metavar="LANGUAGE", help="languages, e.g. de hi zh")
+    translate.add_argument("--model", default="facebook/nllb-200-distilled-600M", help="an NLLB or M2M100 model")
+    translate.add_argument("--revision", help="of the model; it must hold safetensors")
+    translate.add_argument("-o", "--output", required=True, help="the .jsonl file to write")
 
     describe = verbs.add_parser("describe", help="list the parameters of the notebooks",
                                 description="List parameters with type, default and help.")
@@ -48,8 +75,43 @@ def _run(choice):
 
 def _evaluate(choice):
     from hybrid_batch import study
-    result = study.evaluate(choice.encoder, choice.benchmark, choice.data, choice.languages)
+    result = study.evaluate(choice.encoder, choice.benchmark, choice.data, choice.languages, choice.split,
+                            choice.shards)
     print(json.dumps(result, indent=1, ensure_ascii=False))
+
+
+def _corpus(choice, name):
+    from hybrid_batch import corpora
+    return corpora.load_corpus(name, choice.split, choice.languages, choice.data, choice.limit, choice.keep,
+                               choice.consent)
+
+
+def _prepare(choice):
+    from hybrid_batch import benchmarks, cards, sources
+    if not choice.corpus:
+        for name, entry in sources.catalogue().items():
+            print(f"{name:42}{entry['use']:12}{len(entry['languages']):3} languages  {entry['title']}")
+        return
+    tests = [benchmarks.load_benchmark(name, choice.data) for name in choice.against]
+    made = []
+    for name in choice.corpus:
+        made.append(cards.card(_corpus(choice, name), tests))
+        print(cards.text(made[-1]), flush=True)
+    if choice.write:
+        cards.write(made, choice.write)
+
+
+def _translate(choice):
+    from collections import Counter
+
+    from hybrid_batch import study, translation
+    from hybrid_batch.corpora import CACHE
+    corpus, counts = _corpus(choice, choice.corpus), Counter()
+    translator = translation.Translator(choice.model, CACHE / "translations", choice.revision)
+    rows = translation.parallel(corpus.rows.remove_columns("hashes"), translator, choice.to, counts)
+    study.write(choice.output, (json.dumps({key: value for key, value in row.items() if value or key == "negatives"}, ensure_ascii=False) + "\n" for row in rows))
+    for (language, what), number in sorted(counts.items()):
+        print(f"{language}: {number} {what}")
 
 
 def _describe(choice):
@@ -60,7 +122,7 @@ def _describe(choice):
             print(f"  {key}: {entry['type']} = {entry['default']!r}\n      {entry['help']}")
 
 
-VERBS = {"run": _run, "evaluate": _evaluate, "describe": _describe}
+VERBS = {"run": _run, "evaluate": _evaluate, "prepare": _prepare, "translate": _translate, "describe": _describe}
 
 if __name__ == "__main__":
     main()

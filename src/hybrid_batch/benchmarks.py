@@ -1,11 +1,9 @@
 """Benchmarks to measure with, by name, in one form.
 
 A **benchmark** has queries and a pool of passages in several languages, and says for each item which
-passages answer it.
+passages answer it. It is parallel, and small enough for memory; for others see collection.
 """
 
-import gzip
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +12,17 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hybrid_batch import corpora
+from hybrid_batch import corpora, files
+from hybrid_batch.collection import load_collections, streamed
+
+PARALLEL = ("encyclo11", "encyclo11-reasoning", "xquad-r", "mlqa-r", "xquad", "mlqa", "belebele")
+HUB = {name: dict(repo=repo, revision=revision) for name, repo, revision in (
+    ("belebele", "facebook/belebele", "7899cdfa4e1e0d733fd77c848e2c273cb1d32be2"),
+    ("mlqa", "google/xtreme", "b09e9378cb97d39c628feb5135a749ac43e7ea5e"),
+    ("xquad", "google/xquad", "51adfef1c1287aab1d2d91b5bead9bcfb9c68583"))}
+SQUAD = {  # languages, and the files of a language and split, of question answering with a row a question
+    "mlqa": ("ar de en es hi vi zh", "MLQA.{0}.{0}/{1}-*.parquet"),
+    "xquad": ("ar de el en es hi ro ru th tr vi zh", "xquad.{0}/{1}-*.parquet")}
 
 
 @dataclass(frozen=True)
@@ -39,67 +47,142 @@ class Benchmark:
                              "passages": self.passages.language.value_counts()}).sort_index()
 
 
-def load_benchmark(name, data=None, split="test", languages=None):
-    """Load a benchmark.
+def load(name, data=None, split=None, languages=None):
+    """Load what ``name`` is: a Benchmark, see load_benchmark, or a list of Collections, see load_collections."""
+    loader = load_collections if streamed(name, data) else load_benchmark
+    return loader(name, data, split, languages)
+
+
+def load_benchmark(name, data=None, split=None, languages=None):
+    """Load a Benchmark.
 
     name: ``encyclo11``: questions and sentences of a split of our own corpus;
         ``encyclo11-reasoning``: stems, and all options of the split as the pool;
         ``xquad-r``, ``mlqa-r``, or any folder of data with one {language}.json or .json.gz in the form of LAReQA
-        (SQuAD JSON with sentence_breaks): every sentence; the one where the first answer begins is the answer.
-    data: the folder that holds the folder ``name``; needed for all but our own.
+        (SQuAD JSON with sentence_breaks): every sentence; the one where the first answer begins is the answer;
+        ``xquad``, ``mlqa``: every paragraph, from the folder ``xquad-r`` or ``mlqa-r`` or else the Hub;
+        ``belebele``: every passage, from the Hub; a language is named by its ISO code or its FLORES code.
+    data: the folder that holds the folder ``name``; a folder is taken before the Hub.
+    split: None is validation of xquad and mlqa, and test of the others.
+    Raises FileNotFoundError or ValueError that names what is wrong and the remedy.
     """
+    if streamed(name, data):
+        raise ValueError(f"benchmark {name!r} is read as a stream and measured by the command `evaluate` only")
     if name in ("encyclo11", "encyclo11-reasoning"):
         corpora.known(languages or [], corpora.LANGUAGES, name)
-        return _assemble(name, lambda code: corpora.own_texts(name, code, split), languages or corpora.LANGUAGES, corpora.own_files(name))
+        return _assemble(name, lambda code: corpora.own_texts(name, code, split or "test"),
+                         languages or corpora.LANGUAGES, corpora.own_files(name))
+    if name == "belebele":
+        return _belebele(name, data, split, languages)
+    if name in SQUAD and not (split in (None, "validation") and (Path(data or ".") / f"{name}-r").is_dir()):
+        return _squad(name, data, split or "validation", languages)
+    if split and name not in SQUAD:
+        raise ValueError(f"benchmark {name!r} has no splits: leave --split out")
     return _lareqa(name, data, languages)
 
 
+def _belebele(name, data, split, languages):
+    from hybrid_batch.translation import LANGUAGES  # torch is slow to import
+    if split not in (None, "test"):
+        raise ValueError(f"{name!r} has no split {split!r}, only 'test'")
+    patterns = {code: f"data/{LANGUAGES.get(code, [code])[0]}.jsonl" for code in languages or corpora.LANGUAGES}
+    if unknown := [code for code, pattern in patterns.items() if "_" not in pattern]:
+        raise ValueError(f"{name!r}: name the language {unknown[0]!r} by its FLORES code, such as gle_Latn; ISO codes "
+                         f"are known of {' '.join(LANGUAGES)}")
+    return _questions(name, data, patterns, ["link", "question_number"], "question", "flores_passage")
+
+
+def _squad(name, data, split, languages):
+    known, form = SQUAD[name]
+    corpora.known(languages or [], known.split(), name)
+    patterns = {code: form.format(code, split) for code in languages or known.split()}
+    return _questions(name, data, patterns, ["id"], "question", "context")
+
+
+def _questions(name, data, patterns, item, question, passage):
+    """A Benchmark from files, by language, with a row a question; the fields that make its id, and of its texts."""
+    found = files.locate(name, list(patterns.values()), data, **HUB[name])
+
+    def texts(language):
+        return _distinct((" ".join(str(record[field]) for field in item), record[question], record[passage])
+                         for file in found[patterns[language]]
+                         for _, record in files.records(file, [*item, question, passage]))
+
+    return _assemble(name, texts, list(patterns), sum(found.values(), []))
+
+
+def _distinct(rows):
+    """From (item, question, passage) what _assemble asks for, each text of a passage once."""
+    questions = {}
+    for item, question, passage in rows:
+        questions.setdefault(passage, []).append((item, question, 0))
+    for number, (passage, asked) in enumerate(questions.items()):
+        yield number, [passage], asked
+
+
 def _lareqa(name, data, languages):
-    folder = Path(data or ".") / name
-    files = {f.name.split(".")[0]: f for f in sorted(folder.glob("*.json*")) if f.name.endswith((".json", ".json.gz"))}
-    if not files:
-        raise FileNotFoundError(f"benchmark {name!r}: no folder {folder} with files such as en.json or en.json.gz; "
-                                f"say with --data (in a notebook: the parameter data) which folder holds it")
+    folder = Path(data or ".") / (f"{name}-r" if name in SQUAD else name)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"benchmark {name!r}: no folder {folder}; say with --data (in a notebook: the parameter"
+                                f" data) which folder holds it. Known by name are {', '.join(PARALLEL)}, miracl")
+    found = {path.name.split(".")[0]: str(path) for path in sorted(folder.glob("*.json*"))
+             if path.name.endswith((".json", ".json.gz"))}
+    if not found:
+        raise FileNotFoundError(f"benchmark {name!r}: {folder} has neither files such as en.json or en.json.gz, the "
+                                f"form of LAReQA, nor corpus.jsonl, that of BEIR, nor a folder corpus, that of mteb")
     if languages:
-        corpora.known(languages, files, name)
-        files = {language: files[language] for language in languages}
-    return _assemble(name, lambda code: _lareqa_texts(files[code]), list(files), list(files.values()))
+        corpora.known(languages, found, name)
+        found = {language: found[language] for language in languages}
+
+    def texts(language):
+        paragraphs = _paragraphs(found[language], whole=name in SQUAD)
+        if name not in SQUAD:
+            return paragraphs
+        return _distinct((item, question, text) for _, (text,), asked in paragraphs for item, question, _ in asked)
+
+    return _assemble(name, texts, list(found), list(found.values()))
 
 
-def _lareqa_texts(path):
-    """Yield (paragraph, sentences, [(item, question, index of the answer)])."""
-    opener = gzip.open if path.suffix == ".gz" else open
+def _paragraphs(file, whole):
+    """Yield (paragraph, sentences or the whole text, [(item, question, index of the answer)])."""
     try:
-        with opener(path, "rt", encoding="utf-8") as stream:
-            articles = json.load(stream)["data"]
-        for a, article in enumerate(articles):
-            for p, paragraph in enumerate(article["paragraphs"]):
-                breaks, questions = paragraph["sentence_breaks"], []
-                for qa in paragraph["qas"]:
-                    start = qa["answers"][0]["answer_start"]
-                    where = [i for i, (begin, end) in enumerate(breaks) if begin <= start < end]
-                    if len(where) != 1:
-                        raise ValueError(f"{path}: question {qa['id']} is answered by {len(where)} sentences, not one")
-                    questions.append((qa["id"], qa["question"], where[0]))
-                yield f"{a}/{p}", [paragraph["context"][begin:end] for begin, end in breaks], questions
-    except (KeyError, IndexError, TypeError, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not in the form of LAReQA ({type(error).__name__}: {error}): it needs "
-                         f"data, paragraphs, context, sentence_breaks, qas, answers, answer_start") from None
+        for where, content in files.records(file, ["data"]):
+            for a, article in enumerate(content["data"]):
+                for p, paragraph in enumerate(article["paragraphs"]):
+                    context = paragraph["context"]
+                    breaks = [[0, len(context)]] if whole else paragraph["sentence_breaks"]
+                    asked = [(qa["id"], qa["question"], 0 if whole else _sentence(where, qa, breaks))
+                             for qa in paragraph["qas"]]
+                    yield f"{a}/{p}", [context[begin:end] for begin, end in breaks], asked
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"{file} is not in the form of LAReQA ({type(error).__name__}: {error}): "
+                         f"it needs data, paragraphs, context, sentence_breaks, qas, answers, answer_start") from None
 
 
-def _assemble(name, texts, languages, files):
-    """A Benchmark from ``texts(language)``, which yields what _own_texts and _lareqa_texts do."""
+def _sentence(where, qa, breaks):
+    start = qa["answers"][0]["answer_start"]
+    found = [i for i, (begin, end) in enumerate(breaks) if begin <= start < end]
+    if len(found) != 1:
+        raise ValueError(f"{where}: question {qa['id']} is answered by {len(found)} sentences, not one: mend "
+                         f"sentence_breaks or answer_start")
+    return found[0]
+
+
+def _assemble(name, texts, languages, addresses):
+    """A Benchmark from ``texts(language)``: (paragraph, passages, [(item, question, index of the passage)]) of each."""
     queries, passages, relevant = [], [], []
     for language in languages:
-        for paragraph, sentences, questions in texts(language):
+        for paragraph, candidates, questions in texts(language):
             for item, question, answer in questions:
                 queries.append((item, f"{language}/{paragraph}", language, question))
                 relevant.append((item, len(passages) + answer))
-            passages += [(language, sentence) for sentence in sentences]
+            passages += [(language, text) for text in candidates]
     queries = pd.DataFrame(queries, columns=["item", "group", "language", "text"])
+    if missing := sorted(set(languages) - set(queries.language)):
+        raise ValueError(f"benchmark {name!r} has no questions in {missing[0]!r}: leave that language out")
     queries["group"] = _groups(queries)
     return Benchmark(name, queries, pd.DataFrame(passages, columns=["language", "text"]),
-                     pd.DataFrame(relevant, columns=["item", "passage"]), corpora.checksum(files))
+                     pd.DataFrame(relevant, columns=["item", "passage"]), files.checksum(addresses))
 
 
 def _groups(queries):

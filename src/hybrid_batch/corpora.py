@@ -37,6 +37,10 @@ FEATURES = Features({name: Value("string") for name in TEXTS} | {
     "hashes": Sequence(Value("uint64"))})  # of query, passage, negatives: what the sampler compares instead of texts
 TASKS = ("qa", "reasoning", "parallel")
 CHUNK = 10_000  # rows in memory at once
+OWN_ABOUT = {name: dict(title=title, use=use, task=task, licence="CC BY 4.0", note="Written for this book.")
+             for name, title, use, task in (
+                 ("encyclo11", "Encyclopaedic passages with two questions each, in 11 languages", "training", "qa"),
+                 ("encyclo11-reasoning", "Reasoning items with four options, in 11 languages", "reasoning", "reasoning"))}
 EMPTY = pd.util.hash_array(np.array([""], object))[0]  # of a query or passage that is missing
 HOLDOUT = 20  # one group in so many is kept for validation
 
@@ -67,7 +71,8 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
     """
     if "+" in name:  # of the languages asked for each part brings those that it has
         parts = name.split("+")
-        have = {part: set(sources.catalogue().get(part, {}).get("languages", languages or LANGUAGES)) for part in parts}
+        entries = sources.catalogue() | dict.fromkeys(("encyclo11", "encyclo11-reasoning"), {"languages": LANGUAGES})
+        have = {part: set(entries.get(part, {}).get("languages", languages or [])) for part in parts}
         known(languages or [], set().union(*have.values()), name)
         wanted = {part: [code for code in languages if code in have[part]] if languages else None for part in parts}
         return join(*(load_corpus(part, split, wanted[part], data, limit, keep, consent) for part in parts
@@ -185,8 +190,8 @@ def _write(folder, rows, prefix, tally, hold):
             writer.write_table(part)
             lists = part["hashes"].combine_chunks()
             passage = lists.values.to_numpy()[lists.offsets.to_numpy()[:-1] + 1]
-            keys.append(np.stack([*(pd.util.hash_array(part[name].to_numpy(), categorize=False)  # as written: "a" is not "A"
-                                    for name in ("item", "language", "group")), passage]))
+            ids = [part[name].to_numpy() for name in ("item", "language", "group")]  # as written: "a" is not "A"
+            keys.append(np.stack([*(pd.util.hash_array(column, categorize=False) for column in ids), passage]))
             names.append(part["group"].combine_chunks())  # of the draft's batches each column would keep the whole
     if not keys:  # all was left out; the tally says why
         return os.replace(folder / "draft.arrow", folder / "rows.arrow")
@@ -222,7 +227,7 @@ def _batches(path):
 def _first_of_group(item, group, passage):
     """For each row the number of the first row of its group: rows are tied by a common item, group or passage."""
     parts = [pd.factorize(item)[0], pd.factorize(group)[0],
-             pd.factorize(np.where(passage == EMPTY, item, passage))[0]]  # no passage: nothing in common
+             pd.factorize(np.where(passage == EMPTY, ~item, passage))[0]]  # no passage: nothing in common
     start = np.cumsum([0, *(part.max() + 1 for part in parts)])
     edges = [np.concatenate([parts[0], parts[0]]), np.concatenate([parts[1] + start[1], parts[2] + start[2]])]
     graph = coo_array((np.ones(len(edges[0]), np.int8), edges), shape=(start[3], start[3]))
@@ -239,12 +244,18 @@ def _code():
 
 def join(*corpora):
     """One corpus of several; nothing is copied."""
-    if len({_slug(corpus.name) for corpus in corpora}) < len(corpora):  # their ids would be the same
+    names = [_slug(name) for corpus in corpora for name in corpus.name.split("+")]
+    if len(set(names)) < len(names):  # their ids would be the same
         raise ValueError(f"a corpus is named twice: {' + '.join(corpus.name for corpus in corpora)}: leave one out, or "
                          f"give files names of their own")
     checksum = hashlib.sha256("".join(corpus.checksum for corpus in corpora).encode()).hexdigest()
+    counts = {}
+    for corpus in corpora:
+        for language, part in corpus.about.get("counts", {}).items():
+            counts[language] = dict(Counter(counts.get(language, {})) + Counter(part))
     return Corpus("+".join(corpus.name for corpus in corpora), concatenate_datasets([c.rows for c in corpora]),
-                  checksum, {"parts": [dict(name=c.name, checksum=c.checksum, **c.about) for c in corpora]},
+                  checksum, {"parts": [dict(name=c.name, checksum=c.checksum, **c.about) for c in corpora],
+                             "counts": counts},
                   "+".join(c.key for c in corpora))
 
 

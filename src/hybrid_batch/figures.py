@@ -153,20 +153,30 @@ def space(parts, labels=True):
     return figure
 
 
-def lengths(frame):
-    """Boxes of text lengths in characters; frame: columns language, field, characters."""
-    grid = sns.catplot(data=frame, kind="box", x="language", y="characters", col="field", sharey=False, height=3.4,
-                       aspect=1.5, color="0.8", fliersize=2, linewidth=1)
-    grid.set_titles("{col_name}").set_axis_labels("", "characters")
-    return grid.figure
+def lengths(card):
+    """Boxes of text lengths in characters, the whiskers from 5 to 95 %; card: see cards.card."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4))
+    for axis, field in zip(axes, ("query", "passage")):
+        parts = {code: part[f"{field} characters"] for code, part in card["languages"].items() if part[f"{field} characters"]}
+        boxes = [dict(zip(("whislo", "q1", "med", "q3", "whishi"), values), label=code) for code, values in parts.items()]
+        if boxes:
+            axis.bxp(boxes, showfliers=False, patch_artist=True, boxprops=dict(facecolor="0.85"),
+                     medianprops=dict(color="black"))
+        axis.set(title=field, ylabel="characters", ylim=(0, None))
+        axis.tick_params(axis="x", rotation=90 if len(boxes) > 16 else 0)
+        axis.grid(axis="x", visible=False)
+    figure.tight_layout()
+    return figure
 
 
-def coverage(rows):
-    """How many items each pair of languages shares: rows as a corpus has them."""
-    table = pd.crosstab(rows["item"], rows["language"]).clip(upper=1)
-    figure, axis = plt.subplots(figsize=(5.6, 4.8))
-    sns.heatmap(table.T @ table, ax=axis, annot=True, fmt="d", cmap="Blues", vmin=0, vmax=2 * len(table), square=True,
-                cbar=False, linewidths=0.5, annot_kws={"fontsize": 9})
+def coverage(card):
+    """How many items each pair of languages shares; card: see cards.card."""
+    languages, items = card["coverage"]["languages"], np.array(card["coverage"]["items"])
+    size = 2 + 0.34 * len(languages)
+    figure, axis = plt.subplots(figsize=(size + 0.8, size))
+    sns.heatmap(items, ax=axis, annot=True, fmt="d", cmap="Blues", vmin=0, vmax=2 * items.max(initial=1), square=True,
+                cbar=False, linewidths=0.5, annot_kws={"fontsize": 9 if items.max(initial=1) < 1000 else 6},
+                xticklabels=languages, yticklabels=languages)
     axis.set(xlabel="", ylabel="", title="Items that two languages share")
     axis.tick_params(axis="y", rotation=0)
     return figure

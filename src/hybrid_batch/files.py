@@ -127,10 +127,15 @@ def _table(stream, columns, **form):
 
 def _parquet(stream, _):
     number = 0
-    for batch in pq.ParquetFile(stream).iter_batches(1000):
-        for record in batch.to_pylist():
-            number += 1
-            yield number, record
+    try:
+        for batch in pq.ParquetFile(stream).iter_batches(1000):
+            for record in batch.to_pylist():
+                number += 1
+                yield number, record
+    except OSError as error:
+        if type(error) is not OSError:
+            raise
+        raise pa.ArrowInvalid(" ".join(str(error).split())) from None  # so Arrow says that a page is broken
 
 
 READERS = {".jsonl": _json_lines, ".json": _json, ".parquet": _parquet,

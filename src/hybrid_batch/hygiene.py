@@ -102,8 +102,9 @@ class _Shingles:
             first, second, share = first[close], second[close], share[close]
             units = np.sort([_units(plains)[first], self.units[second]], axis=0)
             same = (units[0] >= LEAST) & ((units[0] >= LONG) | (units[0] >= ALIKE * units[1]))
-            best = pd.DataFrame({"text": first[same], "other": second[same], "share": share[same]})
-            best = best.sort_values(["text", "share"], kind="stable").groupby("text").tail(1)
+            best = pd.DataFrame({"text": first[same], "other": second[same], "share": share[same],
+                                 "length": -np.abs(units[1] - units[0])[same]})
+            best = best.sort_values(["text", "share", "length"], kind="stable").groupby("text").tail(1)
             for one in best.itertuples():
                 yield part[one.text][0], int(self.example[one.other]), float(one.share)
 

@@ -23,12 +23,14 @@ def recall(ranks, k):
     return float(np.mean(np.asarray(ranks, float) <= k))
 
 
-def ndcg(ranks, k):
-    """DCG at k over the best possible, binary gains, discount 1 / log2(rank + 1)
-    (Järvelin and Kekäläinen 2002)."""
+def ndcg(ranks, k, grades=None):
+    """DCG at k over the best possible, discount 1 / log2(rank + 1) (Järvelin and Kekäläinen 2002). Gains are the
+    grades of the relevant passages, as in trec_eval, or 1 without grades."""
     ranks = np.asarray(ranks, float)
-    best = 1 / np.log2(np.arange(1, min(len(ranks), k) + 1) + 1)
-    return float(np.sum(1 / np.log2(ranks[ranks <= k] + 1)) / best.sum())
+    gains = np.ones(len(ranks)) if grades is None else np.asarray(grades, float)
+    best = np.sort(gains)[::-1][:k] / np.log2(np.arange(1, min(len(ranks), k) + 1) + 1)
+    found = ranks <= k
+    return float(np.sum(gains[found] / np.log2(ranks[found] + 1)) / best.sum())
 
 
 def rank_distance(ranks):

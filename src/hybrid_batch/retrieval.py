@@ -1,19 +1,26 @@
 """From an encoder and a benchmark to ranks.
 
 Every passage is ranked by the cosine of its vector with the query's, in the pool of its own language and
-in the pool of all languages.
+in the pool of all languages. The passages of a collection are encoded and searched in shards, which are kept in files.
 
 Ties: scores are compared to six decimals, about what float32 can tell apart, and a tie counts against the
 system: a relevant passage stands behind all others of the same score, relevant ones of one score behind each
 other. So ranks do not depend on the order of the candidates, nor on the way they were computed.
 """
 
+import hashlib
+import itertools
+import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import faiss
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
+
+from hybrid_batch import metrics, statistics
 
 DECIMALS = 6
 
@@ -145,3 +152,140 @@ def _best(scores, top):
     some.sort(axis=1)
     values = np.take_along_axis(scores, some, axis=1)
     return np.take_along_axis(some, np.argsort(-values, axis=1, kind="stable"), axis=1)
+
+
+# Collections
+
+
+def search(encoder, collection, folder, depth=100, shard=50_000, batch_size=16, progress=False):
+    """Exact search for the queries of a collection that have a relevant passage.
+
+    folder, shard: see encode_shards; one shard is in memory at a time.
+    Returns a run: columns query, passage, score, rank, with the ``depth`` best passages of each query, best first. A
+        tie that reaches below depth is left out whole, so that a run does not depend on the size of the shards.
+    """
+    relevant = collection.qrels[collection.qrels.grade > 0]
+    queries = collection.queries[collection.queries.id.isin(relevant["query"])]
+    shards = encode_shards(encoder, collection, folder, shard, batch_size, progress)
+    vectors = encoder.encode(list(queries.text), prompt_name="query", batch_size=batch_size, convert_to_numpy=True,
+                             normalize_embeddings=True, show_progress_bar=False)
+    scores, names = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), "U1")
+    for file in tqdm(shards, "search", disable=not progress):
+        with np.load(file) as saved:
+            passages, ids = saved["passages"], saved["ids"]
+        index = faiss.IndexFlatIP(passages.shape[1])
+        index.add(passages)
+        values, found = index.search(vectors, min(depth + 1, len(ids)))
+        scores = np.concatenate([scores, np.round(values, DECIMALS)], axis=1)
+        names = np.concatenate([names, ids[found]], axis=1)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :depth + 1]  # one more than asked for, to see ties
+        scores, names = np.take_along_axis(scores, best, axis=1), np.take_along_axis(names, best, axis=1)
+    known = scores > scores[:, -1:] if scores.shape[1] > depth else np.ones(scores.shape, bool)
+    run = pd.DataFrame({"query": np.repeat(queries.id.to_numpy(), known.sum(axis=1)), "passage": names[known],
+                        "score": scores[known].astype(float)})
+    run = run.merge(collection.qrels, "left", ["query", "passage"]).fillna({"grade": 0})
+    run = run.sort_values(["query", "score", "grade", "passage"], ascending=[True, False, True, True])
+    return run.assign(rank=run.groupby("query").cumcount() + 1).drop(columns="grade").reset_index(drop=True)
+
+
+def encode_shards(encoder, collection, folder, shard=50_000, batch_size=16, progress=False):
+    """Encode the passages of a collection into files of ``shard`` passages each; returns their paths.
+
+    folder: shard-00000.npz and so on, each with passages (shard, dim), float32, and ids (shard,). A file appears only
+        when it is whole and is not made again, so an interrupted run goes on after the last one. manifest.json says
+        what they were made from. Raises ValueError if that is another encoder, collection or size of shards.
+    float32: scores are compared to six decimals, which half precision does not have.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = {"encoder": fingerprint(encoder), "collection": collection.checksum, "shard": shard}
+    if (folder / "manifest.json").exists():
+        kept = json.loads((folder / "manifest.json").read_text())
+        for what, value in manifest.items():
+            if kept[what] != value:
+                raise ValueError(f"{folder} holds vectors of another {what}: remove it, or name another folder with "
+                                 f"--shards")
+        manifest = kept
+    else:
+        _write_json(folder / "manifest.json", manifest)
+    files = (folder / f"shard-{number:05}.npz" for number in itertools.count())
+    done = list(itertools.takewhile(Path.exists, files))
+    if "passages" in manifest and len(done) == -(-manifest["passages"] // shard):
+        return done
+    stream = iter(collection.passages())
+    read = sum(1 for _ in itertools.islice(stream, len(done) * shard))
+    what = f"{collection.name} {collection.language}"
+    with tqdm(initial=read, unit=" passages", desc=what, disable=not progress) as bar:
+        while part := list(itertools.islice(stream, shard)):
+            ids, texts = zip(*part)
+            vectors = []
+            for start in range(0, len(texts), some := 64 * batch_size):  # so that progress is seen
+                vectors.append(encoder.encode(
+                    list(texts[start:start + some]), prompt_name="passage", batch_size=batch_size,
+                    convert_to_numpy=True, normalize_embeddings=True, show_progress_bar=False))
+                bar.update(len(vectors[-1]))
+            made = dict(passages=np.concatenate(vectors).astype(np.float32), ids=np.array(ids))
+            done.append(folder / f"shard-{len(done):05}.npz")
+            _write(done[-1], lambda stream: np.savez(stream, **made))
+            read += len(part)
+    if not read:
+        raise ValueError(f"{collection.name!r} has no passages in {collection.language!r}: look into "
+                         f"{collection.corpus[0]}")
+    _write_json(folder / "manifest.json", manifest | {"passages": read})
+    return done
+
+
+def fingerprint(encoder):
+    """sha256 over what an encoder's vectors depend on: its parts, prompts, longest input and weights."""
+    total = hashlib.sha256(f"{encoder} {encoder.prompts} {encoder.max_seq_length}".encode())
+    for name, value in encoder.state_dict().items():
+        total.update(name.encode())
+        total.update(np.ascontiguousarray(value.detach().cpu().float()))
+    return total.hexdigest()
+
+
+def _write(path, save):
+    """Write a file whole or not at all. save: a function of the stream."""
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "wb") as stream:
+        save(stream)
+    os.replace(partial, path)
+
+
+def _write_json(path, content):
+    _write(path, lambda stream: stream.write(json.dumps(content, indent=1).encode()))
+
+
+def score(run, collection):
+    """Scores of a run: a row per query with a relevant passage, in the form of metrics.per_query, with ndcg@10, whose
+    gains are the grades, and recall@100. Passages without judgement are not relevant."""
+    relevant = collection.qrels[collection.qrels.grade > 0]
+    relevant = relevant[relevant["query"].isin(collection.queries.id)].merge(run, "left", ["query", "passage"])
+    ranks = relevant["rank"].fillna(np.inf)
+    rows = [(query, metrics.ndcg(ranks[here], 10, relevant.grade[here]), metrics.recall(ranks[here], 100))
+            for query, here in relevant.groupby("query").groups.items()]
+    table = pd.DataFrame(rows, columns=["item", "ndcg@10", "recall@100"])
+    return table.assign(group=f"{collection.language}/" + table.item, setting="Mo", query_language=collection.language,
+                        passage_language=collection.language)
+
+
+def evaluate_collections(encoder, collections, folder, batch_size=16, progress=True):
+    """Search and score collections, each with shards in a folder of its own in ``folder``: figures as a dict."""
+    scores, counts = [], []
+    for collection in collections:
+        place = Path(folder) / "".join(c if c.isalnum() else "-" for c in f"{collection.name}-{collection.language}")
+        run = search(encoder, collection, place, batch_size=batch_size, progress=progress)
+        scores.append(score(run, collection))
+        counts.append(dict(language=collection.language, sha256=collection.checksum, queries=len(scores[-1]),
+                           queries_left_out=len(collection.queries) - len(scores[-1]),
+                           passages=json.loads((place / "manifest.json").read_text())["passages"]))
+
+    def figures(scores):
+        result = {}
+        for measure in ("ndcg@10", "recall@100"):
+            row = statistics.bootstrap(scores, measure).loc["Mo"].round(6)
+            result |= {measure: row.value, f"{measure}_low": row.low, f"{measure}_high": row.high}
+        return result
+
+    return {"macro": {"languages": len(scores), **figures(pd.concat(scores))},
+            "languages": [count | figures(part) for count, part in zip(counts, scores)]}

@@ -287,8 +287,8 @@ def by_system(runs, benchmark):
 
 
 def evaluate(encoder_name, benchmark_name, data=None, languages=None, split=None, shards=None):
-    """Measure an encoder on a benchmark: what the command line prints, as a dict. shards: the folder where the vectors
-    of collections are kept, runs/shards if None."""
+    """Measure an encoder on a benchmark: what the command line prints, as a dict. shards: where vectors of collections
+    are kept, runs/shards if None."""
     from hybrid_batch import benchmarks, encoders, retrieval
     quiet()
     benchmark = benchmarks.load(benchmark_name, data, split, languages)
@@ -297,7 +297,8 @@ def evaluate(encoder_name, benchmark_name, data=None, languages=None, split=None
     about = {"device": _device(encoder.device), **environment()}
     if isinstance(benchmark, list):
         folder = Path(shards or RUNS / "shards") / encoder_name.strip("/.").replace("/", "-")
-        return measured | retrieval.evaluate_collections(encoder, benchmark, folder) | about
+        size = 16 if encoder.device.type == "cpu" else 256
+        return measured | retrieval.evaluate_collections(encoder, benchmark, folder, size) | about
     ranks, _ = retrieval.rank(retrieval.embed(encoder, benchmark, progress=True), benchmark)
     scores = metrics.per_query(ranks)
     result = metrics.macro(scores)
@@ -345,9 +346,10 @@ def _device(device):
 
 
 def write(path, text):
-    """Write a text file whole or not at all."""
+    """Write a text, or a stream of its parts, to a file whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
+    with open(partial, "w", encoding="utf-8") as stream:
+        stream.writelines([text] if isinstance(text, str) else text)
     os.replace(partial, path)

@@ -1,0 +1,103 @@
+"""A card of a corpus: what it is, how much of it there is, and what of a benchmark is in it. Figures only, no texts,
+so that cards of corpora which may not be shown can be."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.sparse import csr_array
+
+from hybrid_batch import hygiene
+from hybrid_batch.corpora import CHUNK, EMPTY, text_hashes
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def card(corpus, benchmarks=()):
+    """A dict for JSON: about the corpus (title, licence, revision ...), languages (rows, items, groups, what was left
+    out, repeated texts, lengths in characters at QUANTILES), coverage (items that two languages share) and
+    contamination (for each benchmark rows and items, and rows by reason)."""
+    languages, language = _codes(corpus.rows, "language")
+    items, item = _codes(corpus.rows, "item")
+    _, group = _codes(corpus.rows, "group")
+    hashes, start = text_hashes(corpus.rows)
+    query, passage = hashes[start[:-1]], hashes[start[:-1] + 1]
+    frame = pd.DataFrame({"language": language, "item": item, "group": group, "query": query, "passage": passage,
+                          "negatives": np.diff(start) - 2} | _lengths(corpus.rows))
+    counts = corpus.about.get("counts", {})
+    table = {}
+    for name in sorted({*languages, *counts}):
+        rows = frame[frame.language == (languages.index(name) if name in languages else -1)]
+        asked, answered = rows[rows["query"] != EMPTY], rows[rows.passage != EMPTY]
+        table[name] = {
+            "read": counts.get(name, {}).get("read", len(rows)), "rows": len(rows), "groups": rows.group.nunique(),
+            "passages": answered.passage.nunique(), "without query": len(rows) - len(asked),
+            "without passage": len(rows) - len(answered), "repeated queries": int(asked["query"].duplicated().sum()),
+            "negatives a row": round(float(rows.negatives.mean()), 2) if len(rows) else 0,
+            "query characters": _quantiles(asked.query_length), "passage characters": _quantiles(answered.passage_length)}
+    cells = csr_array((np.ones(len(item), np.int32), (item, language)), shape=(len(items), len(languages)))
+    shared = (cells.T @ cells).toarray()
+    order = np.argsort(languages)
+    reasons = pd.DataFrame(counts).fillna(0).sum(axis=1).astype(int)
+    read = sum(part.get("read", 0) for part in counts.values())
+    about = {key: value for key, value in corpus.about.items() if key not in ("counts", "contaminated", "parts")}
+    return {"name": corpus.name, **about, "sha256": corpus.checksum, "read": read, "rows": len(frame), "items": len(items),
+            "groups": int(frame.group.nunique()),
+            "left out": {why: int(n) for why, n in reasons.items() if "left out" in why and n},
+            "held out": int(reasons.get("held out", 0)), "languages": table,
+            "coverage": {"languages": [languages[i] for i in order], "items": shared[np.ix_(order, order)].tolist()},
+            "contamination": {benchmark.name: _found(hygiene.report(corpus, benchmark)) for benchmark in benchmarks}}
+
+
+def _codes(rows, column):
+    texts = pa.chunked_array(rows.select_columns([column]).with_format("arrow")[:][column])
+    encoded = texts.dictionary_encode().combine_chunks()
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+
+
+def _lengths(rows):
+    """Characters of query and passage of each row."""
+    parts = [[pc.utf8_length(pa.chunked_array(chunk[name])).to_numpy() for name in ("query", "passage")]
+             for chunk in rows.select_columns(["query", "passage"]).with_format("arrow").iter(CHUNK)]
+    lengths = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0), int)
+    return {"query_length": lengths[0], "passage_length": lengths[1]}
+
+
+def _quantiles(lengths):
+    return [int(value) for value in lengths.quantile(QUANTILES)] if len(lengths) else []
+
+
+def _found(table):
+    return {"rows": int(table.row.nunique()), "items": int(table["item"].nunique()),
+            "by reason": {f"{field}, {why}": int(n) for (field, why), n in table.groupby(["field", "why"]).row.nunique().items()}}
+
+
+def text(card):
+    """A card for the terminal."""
+    lines = [f"{card['name']}: {card['rows']} rows, {card['items']} items in {card['groups']} groups, sha256 {card['sha256'][:16]}"]
+    lines += [f"  {key}: {card[key]}" for key in ("title", "use", "licence", "repo", "revision", "note") if card.get(key)]
+    lines += [f"  {number} {why}" for why, number in card["left out"].items()]
+    lines += [f"  {found['rows']} rows ({found['items']} items) stand in {name}; they are not trained on"
+              for name, found in card["contamination"].items()]
+    table = pd.DataFrame(card["languages"]).T.drop(columns=["query characters", "passage characters"])
+    return "\n".join([*lines, table.to_string()])
+
+
+def write(cards, folder):
+    """Keep cards, a JSON file each."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in cards:
+        path = folder / f"{one['name'].replace('/', '_').replace('+', '_')}.json"
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(one, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+
+def read(folder):
+    """Cards that were kept: {name: card}."""
+    return {one["name"]: one for one in (json.loads(path.read_text(encoding="utf-8"))
+                                         for path in sorted(Path(folder).glob("*.json")))}

@@ -1,0 +1,138 @@
+"""Collections to measure with, by name: benchmarks whose passages may be millions.
+
+A **collection** is one language of such a benchmark: queries, judgements, and passages that are read as a stream.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from hybrid_batch import corpora, files
+
+MIRACL = "ar bn de en es fa fi fr hi id ja ko ru sw te th yo zh".split()
+TOPICS = dict(repo="miracl/miracl", revision="5be20db9509754dadad47689368639fcec739c00")
+CORPUS = dict(repo="miracl/miracl-corpus", revision="d921ec7e349ce0d28daf30b2da9da5ee698bef0d")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """queries: columns id, text. qrels: columns query, passage, grade; a grade above 0 means relevant, and 0 judged
+    and not relevant. corpus: addresses of the files of passages. language: "und" where the files do not say it."""
+
+    name: str
+    language: str
+    queries: pd.DataFrame
+    qrels: pd.DataFrame
+    corpus: list
+    checksum: str
+
+    def passages(self):
+        """Yield (id, text) of each passage, read anew each time; title and text are joined by a space, as mteb does."""
+        for file in self.corpus:
+            for where, record in files.records(file, ["text"]):
+                yield _id(where, record), f"{record.get('title') or ''} {record['text'] or ''}".strip()
+
+
+def load_collections(name, data=None, split=None, languages=None):
+    """Load a list of Collections, one for each language.
+
+    name: ``miracl``: from the Hub, or from a folder ``miracl`` that holds the files of its two repositories; or
+        any folder, or repository of the Hub given as org/name@commit, in the form of BEIR (corpus.jsonl,
+        queries.jsonl, qrels/{split}.tsv) or of mteb (folders corpus, queries and qrels, or {language}-corpus and so
+        on for each language, of Parquet or JSON-lines files).
+    data: the folder that holds the folder ``name``. split: which judgements; None is dev of miracl, else test.
+    Raises FileNotFoundError or ValueError that names what is wrong and the remedy.
+    """
+    folder, split = Path(data or ".") / name, split or ("dev" if name == "miracl" else "test")
+    if folder.is_dir():
+        hub, inside = {}, {path.name for path in folder.iterdir()}
+    elif name == "miracl":
+        hub, inside = TOPICS, set()
+    else:
+        hub = dict(zip(("repo", "revision"), name.split("@")))
+        inside = {Path(address).name for address in files.locate(name, ["*"], data, **hub, stream=True)["*"]}
+    prefixes = {entry.removesuffix("corpus").rstrip("-") or "und": entry.removesuffix("corpus")
+                for entry in sorted(inside) if entry.endswith("corpus")}
+    known, read = (prefixes, _mteb) if prefixes else (MIRACL, _miracl) if name == "miracl" else (["und"], _beir)
+    corpora.known(languages or [], known, name)
+
+    def find(*patterns, hub=hub, **options):  # a folder, if there is one, is taken before the Hub
+        return files.locate(name, patterns, data, **hub, **options).values()
+
+    return [read(name, code, split, find, prefixes.get(code), inside) for code in languages or known]
+
+
+def streamed(name, data=None):
+    """Is ``name`` loaded as collections?"""
+    folder = Path(data or ".") / name
+    if name == "miracl":
+        return True
+    if folder.is_dir():
+        return any(path.name.split(".")[0].endswith("corpus") for path in folder.iterdir())
+    if "/" in name and "@" not in name:
+        raise FileNotFoundError(f"benchmark {name!r}: no folder {folder}, and a repository of the Hub is named with "
+                                f"one of its commits: {name}@<commit>")
+    return "/" in name
+
+
+def _miracl(name, language, split, find, *_):
+    form = "miracl-v1.0-{0}/{1}/{1}.miracl-v1.0-{0}-{2}.tsv"
+    topics, qrels = find(form.format(language, "topics", split), form.format(language, "qrels", split))
+    corpus, = find(f"miracl-corpus-v1.0-{language}/docs-*.jsonl.gz", hub=CORPUS, stream=True)
+    return _collection(name, language, topics, qrels, corpus, ["_id", "text"], ["query-id", "Q0", "corpus-id", "score"])
+
+
+def _beir(name, language, split, find, *_):
+    queries, qrels = find("queries.jsonl*", f"qrels/{split}.*")
+    corpus, = find("corpus.jsonl*", stream=True)
+    return _collection(name, language, queries[-1:], qrels[-1:], corpus[-1:])  # one of a kind
+
+
+def _mteb(name, language, split, find, prefix, inside):
+    judged = "data" if not prefix and "qrels" not in inside else f"{prefix}qrels"  # mteb's config "default"
+    queries, qrels = find(f"{prefix}queries/*", f"{judged}/*")
+    corpus, = find(f"{prefix}corpus/*", stream=True)
+    return _collection(name, language, _of_split(queries, split, name, True), _of_split(qrels, split, name),
+                       _of_split(corpus, split, name, True))
+
+
+def _of_split(addresses, split, name, only=False):
+    """The files of a split. only: the one split that there is will do, as in mteb."""
+    splits = {}
+    for address in addresses:
+        splits.setdefault(Path(address).name.split(".")[0].split("-")[0], []).append(address)
+    if split not in splits and not (only and len(splits) == 1):
+        raise FileNotFoundError(f"{name!r}: {Path(addresses[0]).parent.name} has no split {split!r}, only "
+                                f"{' '.join(splits)}: name one of these with --split")
+    return splits.get(split) or addresses
+
+
+def _collection(name, language, queries, qrels, corpus, query_columns=None, qrels_columns=None):
+    """A Collection from addresses of files; columns of tables that have no heading."""
+    asked = [(_id(where, record), record["text"]) for file in queries
+             for where, record in files.records(file, ["text"], query_columns)]
+    judged = [(str(record["query-id"]), str(record["corpus-id"]), _grade(where, record["score"])) for file in qrels
+              for where, record in files.records(file, ["query-id", "corpus-id", "score"], qrels_columns)]
+    asked = pd.DataFrame(asked, columns=["id", "text"])
+    judged = pd.DataFrame(judged, columns=["query", "passage", "grade"])
+    if not asked.id.isin(judged["query"][judged.grade > 0]).any():
+        raise ValueError(f"{name!r}: no query of {queries[0].removeprefix('file://')} has a relevant passage in "
+                         f"{qrels[0].removeprefix('file://')}: check that both are of one split and use the same ids")
+    return Collection(name, language, asked, judged.drop_duplicates(["query", "passage"], keep="last"), corpus,
+                      files.checksum([*queries, *qrels, *corpus]))
+
+
+def _id(where, record):
+    for field in ("_id", "id", "docid"):
+        if field in record:
+            return str(record[field])
+    raise ValueError(f"{where}: no field '_id', 'id' or 'docid', only {', '.join(map(str, record))}: rename it, or use "
+                     f"the revision that this data set was pinned at")
+
+
+def _grade(where, score):
+    try:
+        return int(score)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where}: a score must be a whole number, not {score!r}: mend it") from None
