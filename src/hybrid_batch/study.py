@@ -334,7 +334,7 @@ def environment():
 
 def code_checksum():
     """sha256 of the modules that a run's ranks depend on: runs made by other code are not reused."""
-    names = ("benchmarks", "corpora", "encoders", "files", "hygiene", "retrieval", "sampler", "settings", "sources",
+    names = ("benchmarks", "collection", "corpora", "encoders", "files", "hygiene", "retrieval", "sampler", "settings", "sources",
              "trainer")
     sources = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in names)
     return hashlib.sha256(sources).hexdigest()[:16]
