@@ -263,7 +263,7 @@ def test_another_corpus_is_another_file(write, fresh, monkeypatch):
     assert len({corpus.key for corpus in corpora_}) == len(list(cache.iterdir())) == len(calls)
     assert len({corpus.checksum for corpus in corpora_}) == 1
     assert load_corpus(path, languages=["en", "de"]).key == load_corpus(path, languages=["de", "en"]).key
-    other = load_corpus(write(*rows[:2]))
+    other = load_corpus(write(*rows[:2], name="other/rows.jsonl"))
     assert len(other.rows) == 2 and other.checksum != corpora_[0].checksum and other.key != corpora_[0].key
     monkeypatch.setattr(corpora, "_code", lambda: "another version")
     keys = [build("made", [ROW], "1").key, build("made", [ROW], "2").key, build("made", [ROW], "1", hold=True).key,
@@ -343,16 +343,19 @@ def test_hashes_are_alike_for_texts_that_differ_in_case_and_spaces_only(texts):
     for one, text in zip(hashes, normal):
         assert (hashes == one).tolist() == [other == text for other in normal]
         assert (one == corpora.EMPTY) == (text == "")
+    assert len(set(hash_texts(["Straße", "STRASSE", " strasse"]))) == 1
 
 
-def test_the_column_of_hashes_is_that_of_query_passage_and_negatives(write):
+@pytest.mark.parametrize("chunk", [7, 10_000])
+def test_the_column_of_hashes_is_that_of_query_passage_and_negatives(chunk, write, monkeypatch):
     corpus = load_corpus(write(*SPREAD))
     for row in corpus.rows:
         assert row["hashes"] == hash_texts([row["query"], row["passage"], *row["negatives"]]).tolist()
+    monkeypatch.setattr(corpora, "CHUNK", chunk)
     few = join(load_corpus("encyclo11-reasoning", limit=2), select(corpus, np.arange(50) % 3 == 1, "few")).rows
-    hashes, start = corpora.text_hashes(few)
-    assert [hashes[a:b].tolist() for a, b in zip(start, start[1:])] == few["hashes"][:]
-    assert corpora.text_hashes(few.select([]))[0].tolist() == []
+    for rows in (corpus.rows, few, few.select([])):
+        hashes, start = corpora.text_hashes(rows)
+        assert [hashes[a:b].tolist() for a, b in zip(start, start[1:])] == rows["hashes"][:]
 
 
 # Groups

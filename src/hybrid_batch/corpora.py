@@ -62,9 +62,10 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
 
     name: ``encyclo11`` (question -> passage) or ``encyclo11-reasoning`` (stem -> right option, wrong ones as
         negatives), our own, in 11 languages; a data set of the catalogue (catalogue.yaml); a JSON-lines file of
-        rows; or several of these joined by "+".
+        rows, a JSON file with a task of BIG-bench; or several of these joined by "+".
     split: train, validation (one group in 20) or all; of our own also test. A JSON-lines file is taken whole.
-    languages: keep only these; of a "+" each part brings those that it has. data: a folder that may hold the data set's folder. limit: most items a language.
+    languages: keep only these; of a "+" each part brings those that it has. data: a folder that may hold the data
+        set's folder. limit: most items a language.
     keep: "content" leaves out options that repeat or say nothing, "all" keeps them; see sources.
     consent: needed for data that asks not to be trained on; the error says what.
     Raises FileNotFoundError or ValueError that names what is wrong and the remedy.
@@ -87,13 +88,14 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
     elif name in ("encyclo11", "encyclo11-reasoning"):
         known(languages or [], LANGUAGES, name)
         rows, found = _few(own_rows(name, split, languages or LANGUAGES), limit), own_files(name)
-    elif name in sources.catalogue():
-        source = sources.open_source(name, data, languages, keep, limit, consent)
+    elif name in sources.catalogue() or name.endswith(".json"):
+        source = (sources.open_task(name, languages, keep, limit, consent) if name.endswith(".json") else
+                  sources.open_source(name, data, languages, keep, limit, consent))
         rows, found, about = source.rows(tally), source.files, source.about
         hold = {"train": False, "validation": True, "all": None}[_split_of(source, split)]
     else:
         raise FileNotFoundError(f"corpus {name!r} is unknown: name 'encyclo11', 'encyclo11-reasoning', a file of rows "
-                                f"that ends in .jsonl, or one of {', '.join(sources.catalogue())}")
+                                f"that ends in .jsonl, a task that ends in .json, or one of {', '.join(sources.catalogue())}")
     options = dict(split=split, languages=languages and sorted(languages), limit=limit, keep=keep)
     return build(name, rows, files.checksum(found), about, tally, options, hold)
 
@@ -146,7 +148,10 @@ def build(name, rows, checksum, about=(), tally=None, options=None, hold=None, p
 
 def _slug(name):
     """A corpus's name before its ids."""
-    return (Path(name).stem if name.endswith(".jsonl") else name).replace("/", "_")
+    path = Path(name)
+    if path.name == "task.json":  # every task of BIG-bench is called so
+        return path.parent.name
+    return (path.stem if path.suffix in (".jsonl", ".json") else name).replace("/", "_")
 
 
 def table(rows, prefix=""):

@@ -76,9 +76,8 @@ def open_source(name, data=None, languages=None, keep="content", limit=None, con
     entry = catalogue()[name]
     if keep not in ("content", "all"):
         raise ValueError(f"keep = {keep!r}; choose 'content' or 'all'")
-    if entry.get("canary") and consent != CONSENT:
-        raise ValueError(f"{name!r} carries a canary: its authors ask that it never be trained on. Use it for analysis; "
-                         f"if you mean to train on it and will say so with your results, pass consent={CONSENT!r}")
+    if entry.get("canary"):
+        _refuse(name, consent)
     known = entry["languages"] if isinstance(entry["languages"], dict) else {code: code for code in entry["languages"]}
     if unknown := sorted(set(languages or []) - set(known)):
         raise ValueError(f"{name!r} has no language {unknown[0]!r}; it has {' '.join(sorted(known))}")
@@ -91,6 +90,23 @@ def open_source(name, data=None, languages=None, keep="content", limit=None, con
     parts = {code: list(dict.fromkeys(file for pattern in part for file in found[pattern]))
              for code, part in patterns.items()}
     return Source(name, entry, parts, [file for pattern in extra for file in found[pattern]], keep, limit)
+
+
+def open_task(path, languages=None, keep="content", limit=None, consent=None):
+    """A task of BIG-bench as its authors write it, one JSON file, in one language (English, if not said)."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path} does not exist: check the path, which is taken from {Path.cwd()}")
+    entry = dict(title=f"BIG-bench task {Path(path).parent.name}", use="reasoning", task="reasoning", reader="bigbench")
+    if any("canary" in record for _, record in files.records(str(path))):
+        _refuse(path, consent)
+        entry["use"] = "analysis"
+    return Source(str(path), entry, {(languages or ["en"])[0]: [str(path)]}, [], keep, limit)
+
+
+def _refuse(name, consent):
+    if consent != CONSENT:
+        raise ValueError(f"{name!r} carries a canary: its authors ask that it never be trained on. Use it for analysis; "
+                         f"if you mean to train on it and will say so with your results, pass consent={CONSENT!r}")
 
 
 # Question -> passage
@@ -122,7 +138,7 @@ def _follow(record, path, where):
     """record["a"][0]["b"] for the path a.0.b; for a.*.b the list of them. Not there: None."""
     for place, step in enumerate(path):
         if step == "*":
-            return [value for part in record if (value := _follow(part, path[place + 1:], where))]
+            return [value for part in record or () if (value := _follow(part, path[place + 1:], where))]
         try:
             record = record[int(step) if step.isdigit() else step]
         except IndexError:
@@ -200,20 +216,21 @@ def _xnli(source, language, part, tally):
     """The entailed hypothesis asks for its premise, the contradictory one is the distractor. Three rows, one for
     each label, make an item."""
     labels = source.entry.get("labels")
-    triples = defaultdict(dict)
+    triples, sizes = defaultdict(dict), Counter()
     needed = ["premise", "hypothesis"] + ["label"] * bool(labels)
     for number, (where, record) in enumerate(source.records(language, part, tally, *needed)):
         if (label := record.get("label")) in (None, -1):
             tally[language, "left out: no label"] += 1
             continue
         item = f"{_stem(where).split('.')[0].split('-')[0]}/{record.get('id', number) // 3}"
+        sizes[item] += 1
         triples[item]["premise"] = record["premise"]
         triples[item][labels[label] if labels else label] = record["hypothesis"]
     for item, texts in triples.items():
         if "entailment" not in texts or "contradiction" not in texts:
-            tally[language, "left out: a label is missing in its three"] += len(texts) - 1
+            tally[language, "left out: a label is missing in its three"] += sizes[item]
             continue
-        tally[language, "left out: neutral or contradictory, part of another row's item"] += len(texts) - 2
+        tally[language, "left out: neutral or contradictory, part of another row's item"] += sizes[item] - 1
         yield dict(item=item, stem=texts["entailment"], options=[texts["premise"], texts["contradiction"]], answer=0,
                    subject="entailment")
 
@@ -251,7 +268,7 @@ def _exams(source, language, part, tally):
         if record["answerKey"] not in labels:
             tally[language, "left out: no right option"] += 1
             continue
-        item = root if root not in seen else record["id"]  # two of one language: one group, but two items
+        item = root if root not in seen else f"{root}/{record['id']}"  # two of one language: one group, but two items
         seen.add(root)
         yield dict(item=item, group=root, stem=stem, options=options, answer=labels.index(record["answerKey"]), subject=subject)
 
@@ -367,9 +384,9 @@ def _key(option):
 
 
 def content(text):
-    """Whether a text could mean something: it has two letters, or a Chinese character, or is a sum with two numbers;
-    a number, a sign or the letter of an option do not."""
-    letters = [c for c in text if c.isalpha()]
+    """Whether a text could mean something: it has two letters (vowel signs are some), or a Chinese character, or is a
+    sum with two numbers; a number, a sign or the letter of an option do not."""
+    letters = [c for c in text if unicodedata.category(c)[0] in "LM"]
     return (len(letters) > 1 or bool(letters) and letters[0] >= "\u2e80"
             or len(re.findall(r"\d+", text)) > 1 and any(sign in text for sign in "+−×÷="))
 
