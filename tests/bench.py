@@ -5,7 +5,8 @@ import time
 import numpy as np
 import pandas as pd
 
-from hybrid_batch import benchmarks, corpora, encoders, retrieval, sampler, study, trainer
+from hybrid_batch import encoders, retrieval, sampler, study, trainer
+from hybrid_batch.data import benchmarks, corpora
 from hybrid_batch.settings import Settings
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hybrid_batch.benchmarks import Benchmark
+from hybrid_batch.data.benchmarks import Benchmark
 
 settings.register_profile("tests", deadline=None, derandomize=True, max_examples=25, database=None,
                           suppress_health_check=[HealthCheck.too_slow])

@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from hybrid_batch import corpora, sampler
+from hybrid_batch import sampler
+from hybrid_batch.data import corpora
 
 ALPHABETS = {"de": "abcdefghijklmnopqrstuvwxyzäöüß", "en": "abcdefghijklmnopqrstuvwxyz",
              "hi": "अआइउएकखगघचछजटडणतदनपबमयरलवसह", "ru": "абвгдежзиклмнопрстуфхцчшщыэюя",

@@ -7,11 +7,11 @@ import shutil
 import pytest
 from hub import hub, write  # noqa: F401
 
-from hybrid_batch import corpora, metrics
-from hybrid_batch.benchmarks import HUB, Benchmark, load, load_benchmark
-from hybrid_batch.collection import CORPUS as MIRACL_CORPUS
-from hybrid_batch.collection import TOPICS as MIRACL_TOPICS
-from hybrid_batch.collection import Collection, load_collections
+from hybrid_batch.data import corpora
+from hybrid_batch.data.benchmarks import HUB, Benchmark, load, load_benchmark
+from hybrid_batch.data.collection import CORPUS as MIRACL_CORPUS
+from hybrid_batch.data.collection import TOPICS as MIRACL_TOPICS
+from hybrid_batch.data.collection import Collection, load_collections
 
 XQUAD = {"ar": 1222, "de": 1276, "el": 1234, "en": 1180, "es": 1215, "hi": 1244, "ru": 1219, "th": 852,
          "tr": 1167, "vi": 1209, "zh": 1196}  # candidates; 1190 queries in each language

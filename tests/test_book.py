@@ -14,7 +14,7 @@ from urllib.parse import unquote, urldefrag
 import pandas as pd
 import pytest
 
-from hybrid_batch import corpora
+from hybrid_batch.data import corpora
 
 ROOT = corpora.ROOT
 PAGES = ["book/introduction", "book/running", "book/glossary", "book/bibliography", *(f"runs/book/{name}" for name in (

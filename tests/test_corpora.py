@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_batch import corpora, sources
-from hybrid_batch.corpora import LANGUAGES, build, hash_texts, join, load_corpus, select, shuffle_answers
+from hybrid_batch.data import corpora, sources
+from hybrid_batch.data.corpora import LANGUAGES, build, hash_texts, join, load_corpus, select, shuffle_answers
 
 ROW = dict(item="1", language="en", query="Who?", passage="She did.")
 COLUMNS = [*corpora.TEXTS, "negatives", "hashes"]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_batch.benchmarks import load_benchmark
-from hybrid_batch.corpora import LANGUAGES, load_corpus
-from hybrid_batch.hygiene import overlap
+from hybrid_batch.data.benchmarks import load_benchmark
+from hybrid_batch.data.corpora import LANGUAGES, load_corpus
+from hybrid_batch.data.hygiene import overlap
 
 FOLDER = Path(__file__).parents[1] / "corpora" / "encyclo11"
 SPLITS = json.loads((FOLDER / "splits.json").read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from hub import hub, write  # noqa: F401  hub is a fixture
-from hybrid_batch import corpora, files, sources
+from hybrid_batch.data import corpora, files, sources
 
 ROWS = [{"id": "a", "text": "one, \"two\""}, {"id": "b", "text": "ὀκτώ\u2028 八"}]
 NESTED = [{"id": 1, "parts": [{"text": "x"}, {"text": None}]}, {"id": 2, "parts": []}]

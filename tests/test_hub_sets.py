@@ -18,8 +18,8 @@ import pytest
 from huggingface_hub import HfFileSystem, constants
 
 from hub import hub, write  # hub is a fixture
-from hybrid_batch import corpora, sources
-from hybrid_batch.corpora import load_corpus
+from hybrid_batch.data import corpora, readers, sources
+from hybrid_batch.data.corpora import load_corpus
 
 CATALOGUE = sources.catalogue()
 SETS = {}  # {name: what ``add`` is given}
@@ -856,8 +856,8 @@ def test_an_entry_of_the_catalogue_says_what_is_needed(name):
     entry = CATALOGUE[name]
     assert all(entry[key] for key in ("title", "licence", "languages", "files", "note"))
     assert entry["use"] in ("training", "reasoning", "validation", "parallel", "analysis")
-    assert entry["task"] in corpora.TASKS
-    assert entry["reader"] in sources.READERS
+    assert entry["task"] in sources.TASKS
+    assert entry["reader"] in readers.READERS
     assert bool(entry.get("family")) == (entry["task"] == "reasoning")
     assert not entry.get("canary") or entry["use"] == "analysis"
     assert set(entry) <= {"title", "licence", "note", "use", "task", "family", "repo", "revision", "stream",
@@ -873,4 +873,4 @@ def test_an_entry_of_the_catalogue_says_what_is_needed(name):
 
 
 def test_every_reader_is_used():
-    assert {entry["reader"] for entry in CATALOGUE.values()} == set(sources.READERS)
+    assert {entry["reader"] for entry in CATALOGUE.values()} == set(readers.READERS)

@@ -12,11 +12,11 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_batch import corpora, hygiene
-from hybrid_batch.benchmarks import Benchmark, load_benchmark
-from hybrid_batch.corpora import load_corpus
-from hybrid_batch.hygiene import contamination
-from hybrid_batch.sources import plain
+from hybrid_batch.data import corpora, hygiene
+from hybrid_batch.data.benchmarks import Benchmark, load_benchmark
+from hybrid_batch.data.corpora import load_corpus
+from hybrid_batch.data.hygiene import contamination
+from hybrid_batch.data.sources import plain
 
 NILE = "The Nile is a river in north-eastern Africa that flows into the Mediterranean Sea."
 ASKED = "Which river flows through Cairo?"

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from hybrid_batch import corpora
+from hybrid_batch.data import corpora
 
 
 def command(*arguments, check=True):

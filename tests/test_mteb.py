@@ -9,7 +9,7 @@ import pytest
 import tiny
 from hub import write
 
-mteb_bridge = pytest.importorskip("hybrid_batch.mteb_bridge", reason="mteb is not installed: pip install mteb")
+mteb_bridge = pytest.importorskip("hybrid_batch.data.mteb_bridge", reason="mteb is not installed: pip install mteb")
 
 import datasets  # noqa: E402
 import mteb  # noqa: E402
@@ -18,7 +18,7 @@ from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader  # no
 from mteb.types import PromptType  # noqa: E402
 
 from hybrid_batch import encoders, metrics, retrieval  # noqa: E402
-from hybrid_batch.benchmarks import Benchmark, load, load_benchmark  # noqa: E402
+from hybrid_batch.data.benchmarks import Benchmark, load, load_benchmark  # noqa: E402
 
 NAMES = {"map": "map_at_1000", "ndcg@10": "ndcg_at_10", "recall@10": "recall_at_10", "recall@100": "recall_at_100"}
 

@@ -7,7 +7,8 @@ import jupytext
 import papermill
 import pytest
 
-from hybrid_batch import corpora, notebooks
+from hybrid_batch import notebooks
+from hybrid_batch.data import corpora
 
 NAMES = ["01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning"]
 PAIRS = notebooks.SOURCES / "ipynb"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_batch import corpora
+from hybrid_batch.data import corpora
 
 README = (corpora.ROOT / "README.md").read_text()
 COMMANDS = [line.split("  #")[0].split(" #")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README, re.S)

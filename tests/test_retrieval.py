@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_batch import metrics
-from hybrid_batch.benchmarks import Benchmark
-from hybrid_batch.collection import Collection
+from hybrid_batch.data.benchmarks import Benchmark
+from hybrid_batch.data.collection import Collection
 from hybrid_batch.retrieval import (Embeddings, embed, encode_shards, evaluate_collections, fingerprint, rank,
                                     rank_faiss, remove_language_means, score, search)
 

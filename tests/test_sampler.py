@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.utils.data import DataLoader
 
-from hybrid_batch import corpora, sampler
+from hybrid_batch import sampler
+from hybrid_batch.data import corpora
 from hybrid_batch.sampler import REASONING, STRATEGIES, HybridBatchSampler, Index, Kind, Mixture, explain, strategy
 
 LANGUAGES = ("en", "de", "hi", "th")

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import write
-from hybrid_batch import corpora, sources
-from hybrid_batch.corpora import load_corpus
-from hybrid_batch.sources import CONSENT, open_source
+from hybrid_batch.data import corpora, sources
+from hybrid_batch.data.corpora import load_corpus
+from hybrid_batch.data.sources import CONSENT, open_source
 
 LOCAL = [name for name, entry in sources.catalogue().items() if "repo" not in entry]
 
@@ -507,7 +507,8 @@ MEASURE = """
 import sys
 from pathlib import Path
 import large
-from hybrid_batch import corpora, sampler
+from hybrid_batch import sampler
+from hybrid_batch.data import corpora
 corpora.CACHE = Path(sys.argv[1])
 corpus = corpora.load_corpus("mlqa+xnli+okapi-arc", "train", data=sys.argv[2])
 mixture = sampler.strategy("Hybrid", rho=0.25)

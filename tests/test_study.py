@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import tiny
 
-from hybrid_batch import benchmarks, corpora, encoders, metrics, study
+from hybrid_batch import encoders, metrics, study
+from hybrid_batch.data import benchmarks, corpora
 from hybrid_batch.settings import Settings
 
 SETTINGS = Settings(steps=3, batch_size=4, learning_rate=1e-3, eval_every=2, eval_batches=1, max_length=16)

@@ -7,7 +7,8 @@ import tiny
 import torch
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-from hybrid_batch import corpora, encoders, sampler, trainer
+from hybrid_batch import encoders, sampler, trainer
+from hybrid_batch.data import corpora
 from hybrid_batch.settings import Settings
 
 SETTINGS = Settings(steps=6, batch_size=6, learning_rate=1e-3, eval_every=2, eval_batches=2, max_length=16)

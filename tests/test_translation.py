@@ -14,8 +14,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch.nn.utils.rnn import pad_sequence
 from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
 
-from hybrid_batch import corpora
-from hybrid_batch.translation import LANGUAGES, Translator, parallel, problem
+from hybrid_batch.data import corpora
+from hybrid_batch.data.translation import LANGUAGES, Translator, parallel, problem
 
 GERMAN = {"the cat sleeps": "die Katze schläft", "the dog eats old bread": "der Hund isst altes Brot",
           "water is cold": "Wasser ist kalt", "where is the old house?": "wo ist das alte Haus?",

@@ -6,7 +6,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from hybrid_batch import corpora
+from hybrid_batch.data import corpora
 
 torch.set_num_threads(1)  # tensors this small are slower on several
 WORDS = [f"w{number}" for number in range(60)] + ["query:", "passage:"]

@@ -81,13 +81,13 @@ def _evaluate(choice):
 
 
 def _corpus(choice, name):
-    from hybrid_batch import corpora
+    from hybrid_batch.data import corpora
     return corpora.load_corpus(name, choice.split, choice.languages, choice.data, choice.limit, choice.keep,
                                choice.consent)
 
 
 def _prepare(choice):
-    from hybrid_batch import benchmarks, cards, sources
+    from hybrid_batch.data import benchmarks, cards, sources
     if not choice.corpus:
         for name, entry in sources.catalogue().items():
             print(f"{name:42}{entry['use']:12}{len(entry['languages']):3} languages  {entry['title']}")
@@ -104,12 +104,13 @@ def _prepare(choice):
 def _translate(choice):
     from collections import Counter
 
-    from hybrid_batch import study, translation
-    from hybrid_batch.corpora import CACHE
+    from hybrid_batch.data import files, translation
+    from hybrid_batch.data.corpora import CACHE
     corpus, counts = _corpus(choice, choice.corpus), Counter()
     translator = translation.Translator(choice.model, CACHE / "translations", choice.revision)
     rows = translation.parallel(corpus.rows.remove_columns("hashes"), translator, choice.to, counts)
-    study.write(choice.output, (json.dumps({key: value for key, value in row.items() if value or key == "negatives"}, ensure_ascii=False) + "\n" for row in rows))
+    files.write(choice.output, (json.dumps({key: value for key, value in row.items() if value or key == "negatives"},
+                                           ensure_ascii=False) + "\n" for row in rows))
     for (language, what), number in sorted(counts.items()):
         print(f"{language}: {number} {what}")
 

@@ -9,7 +9,6 @@ import html
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from IPython.display import HTML
 
@@ -157,8 +156,9 @@ def lengths(card):
     """Boxes of text lengths in characters, the whiskers from 5 to 95 %; card: see cards.card."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.4))
     for axis, field in zip(axes, ("query", "passage")):
-        parts = {code: part[f"{field} characters"] for code, part in card["languages"].items() if part[f"{field} characters"]}
-        boxes = [dict(zip(("whislo", "q1", "med", "q3", "whishi"), values), label=code) for code, values in parts.items()]
+        parts = {code: part[f"{field} characters"] for code, part in card["languages"].items()}
+        boxes = [dict(zip(("whislo", "q1", "med", "q3", "whishi"), values), label=code)
+                 for code, values in parts.items() if values]
         if boxes:
             axis.bxp(boxes, showfliers=False, patch_artist=True, boxprops=dict(facecolor="0.85"),
                      medianprops=dict(color="black"))

@@ -19,7 +19,7 @@ import papermill
 import yaml
 
 from hybrid_batch import study
-from hybrid_batch.corpora import OWN, ROOT
+from hybrid_batch.data.corpora import OWN, ROOT
 
 SOURCES = ROOT / "notebooks"
 PROFILES = ROOT / "profiles"
@@ -122,7 +122,7 @@ def execute(source, values, path):
     digest = hashlib.sha256(source.read_bytes() + json.dumps(values, sort_keys=True).encode())
     index = path.with_name("runs.json")
     reads = [index] if "load_index" in source.read_text() and index.exists() else []
-    for file in [*sorted(Path(__file__).parent.glob("*.py")), *sorted(OWN.rglob("*.json*")), *reads]:
+    for file in [*sorted(Path(__file__).parent.rglob("*.py")), *sorted(OWN.rglob("*.json*")), *reads]:
         digest.update(file.read_bytes())
     made = json.loads(path.read_text())["metadata"].get("fingerprint") if path.exists() else None
     if made == digest.hexdigest():

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from torch.utils.data import Sampler
 
-from hybrid_batch.corpora import EMPTY, text_hashes
+from hybrid_batch.data.corpora import EMPTY, text_hashes
 
 PAIRINGS = ("mixed", "mono", "cross")
 ATTEMPTS = 20  # at a batch, before the table is refused

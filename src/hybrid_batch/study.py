@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hybrid_batch import corpora, hygiene, metrics, statistics
-from hybrid_batch.benchmarks import load_benchmark
+from hybrid_batch import metrics, statistics
+from hybrid_batch.data import corpora, files, hygiene
+from hybrid_batch.data.benchmarks import load_benchmark
 from hybrid_batch.settings import Settings
 
 RUNS = corpora.ROOT / "runs"
@@ -155,7 +156,8 @@ def _corpora(experiment):
                    consent=experiment.consent)
     training = corpora.load_corpus(experiment.corpus, "train", **options)
     held_out = [name for name in experiment.corpus.split("+") if not name.endswith(".jsonl")]  # a file has no splits
-    validation = corpora.load_corpus(experiment.validation or "+".join(held_out) or "encyclo11", "validation", **options)
+    held_out = experiment.validation or "+".join(held_out) or "encyclo11"
+    validation = corpora.load_corpus(held_out, "validation", **options)
     if experiment.rho:
         extra = corpora.load_corpus(experiment.reasoning_corpus, "train", **options)
         if experiment.answers == SHUFFLED:
@@ -234,7 +236,7 @@ def seeds(experiment, numbers):
 
 def save_index(runs, path):
     """Write down where runs lie, for other notebooks to find them."""
-    write(path, json.dumps([os.path.relpath(run.folder, corpora.ROOT) for run in runs], indent=1))
+    files.write(path, json.dumps([os.path.relpath(run.folder, corpora.ROOT) for run in runs], indent=1))
 
 
 def load_index(path):
@@ -289,7 +291,8 @@ def by_system(runs, benchmark):
 def evaluate(encoder_name, benchmark_name, data=None, languages=None, split=None, shards=None):
     """Measure an encoder on a benchmark: what the command line prints, as a dict. shards: where vectors of collections
     are kept, runs/shards if None."""
-    from hybrid_batch import benchmarks, encoders, retrieval
+    from hybrid_batch import encoders, retrieval
+    from hybrid_batch.data import benchmarks
     quiet()
     benchmark = benchmarks.load(benchmark_name, data, split, languages)
     encoder = encoders.load(encoder_name)
@@ -334,22 +337,13 @@ def environment():
 
 def code_checksum():
     """sha256 of the modules that a run's ranks depend on: runs made by other code are not reused."""
-    names = ("benchmarks", "collection", "corpora", "encoders", "files", "hygiene", "retrieval", "sampler", "settings", "sources",
-             "trainer")
-    sources = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in names)
+    here = Path(__file__).parent
+    names = ("encoders", "retrieval", "sampler", "settings", "trainer", "data/benchmarks", "data/corpora", "data/files",
+             "data/hygiene", "data/readers", "data/sources")
+    sources = b"".join((here / f"{name}.py").read_bytes() for name in names)
     return hashlib.sha256(sources).hexdigest()[:16]
 
 
 def _device(device):
     import torch
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-
-
-def write(path, text):
-    """Write a text, or a stream of its parts, to a file whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", encoding="utf-8") as stream:
-        stream.writelines([text] if isinstance(text, str) else text)
-    os.replace(partial, path)

@@ -85,7 +85,8 @@ def validation_sampler(rows, settings):
     index = Index(rows)
     pools = {kind: index.pool(kind) for kind in named_strategy("Hybrid")}
     strategy = Mixture({kind: bool(pool) for kind, pool in pools.items()})
-    size = min([settings.batch_size, *(len(set(index.group[rows])) for pool in pools.values() for rows in pool.values())])
+    groups = [len(set(index.group[rows])) for pool in pools.values() for rows in pool.values()]
+    size = min([settings.batch_size, *groups])
     return HybridBatchSampler(index, strategy, size, batches=settings.eval_batches, seed=0)
 
 

@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from hybrid_batch import files
+from hybrid_batch.data import files
 
 LANGUAGES = {code: (flores, tuple(scripts)) for code, flores, *scripts in map(str.split, """
     ar arb_Arab Arabic, bg bul_Cyrl Cyrillic, bn ben_Beng Bengali, de deu_Latn Latin, el ell_Grek Greek,

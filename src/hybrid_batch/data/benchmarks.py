@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hybrid_batch import corpora, files
-from hybrid_batch.collection import load_collections, streamed
+from hybrid_batch.data import corpora, files
+from hybrid_batch.data.collection import load_collections, streamed
 
 PARALLEL = ("encyclo11", "encyclo11-reasoning", "xquad-r", "mlqa-r", "xquad", "mlqa", "belebele")
 HUB = {name: dict(repo=repo, revision=revision) for name, repo, revision in (
@@ -82,7 +82,7 @@ def load_benchmark(name, data=None, split=None, languages=None):
 
 
 def _belebele(name, data, split, languages):
-    from hybrid_batch.translation import LANGUAGES  # torch is slow to import
+    from hybrid_batch.data.translation import LANGUAGES  # torch is slow to import
     if split not in (None, "test"):
         raise ValueError(f"{name!r} has no split {split!r}, only 'test'")
     patterns = {code: f"data/{LANGUAGES.get(code, [code])[0]}.jsonl" for code in languages or corpora.LANGUAGES}

@@ -23,19 +23,18 @@ from datasets import List as Sequence
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hybrid_batch import files, sources
+from hybrid_batch.data import files, sources
+from hybrid_batch.data.sources import TEXTS, known, read_rows
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OWN = ROOT / "corpora"
 CACHE = ROOT / "runs" / "corpora"
 LANGUAGES = "ar de el en es hi ru th tr vi zh".split()
 NAMES = {"ar": "Arabic", "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "hi": "Hindi",
          "ru": "Russian", "th": "Thai", "tr": "Turkish", "vi": "Vietnamese", "zh": "Chinese"}
-TEXTS = ("item", "group", "language", "task", "subject", "query", "passage")
 FEATURES = Features({name: Value("string") for name in TEXTS} | {
     "negatives": Sequence(Value("string")),
     "hashes": Sequence(Value("uint64"))})  # of query, passage, negatives: what the sampler compares instead of texts
-TASKS = ("qa", "reasoning", "parallel")
 CHUNK = 10_000  # rows in memory at once
 OWN_ABOUT = {name: dict(title=title, use=use, task=task, licence="CC BY 4.0", note="Written for this book.")
              for name, title, use, task in (
@@ -95,7 +94,8 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
         hold = {"train": False, "validation": True, "all": None}[_split_of(source, split)]
     else:
         raise FileNotFoundError(f"corpus {name!r} is unknown: name 'encyclo11', 'encyclo11-reasoning', a file of rows "
-                                f"that ends in .jsonl, a task that ends in .json, or one of {', '.join(sources.catalogue())}")
+                                f"that ends in .jsonl, a task that ends in .json, or one of "
+                                f"{', '.join(sources.catalogue())}")
     options = dict(split=split, languages=languages and sorted(languages), limit=limit, keep=keep)
     return build(name, rows, files.checksum(found), about, tally, options, hold)
 
@@ -244,7 +244,7 @@ def _first_of_group(item, group, passage):
 def _code():
     """Checksum of the modules that make rows: what other code has made is made again."""
     return files.checksum(Path(__file__).with_name(name) for name in
-                          ("corpora.py", "sources.py", "files.py", "catalogue.yaml"))[:12]
+                          ("corpora.py", "sources.py", "readers.py", "files.py", "catalogue.yaml"))[:12]
 
 
 def join(*corpora):
@@ -319,42 +319,3 @@ def own_rows(name, split, languages):
             for item, question, answer in questions:
                 yield dict(item=item, group=group, language=language, task=task, query=question, passage=texts[answer],
                            negatives=[] if task == "qa" else texts[:answer] + texts[answer + 1:])
-
-
-def read_rows(path, languages=None):
-    """Rows of a JSON-lines file, checked field by field."""
-    seen, found = set(), set()
-    for where, row in files.records(str(path)):
-        if extra := sorted(set(row) - (set(FEATURES) - {"hashes"})):
-            raise ValueError(f"{where}: unknown field {extra[0]!r}; rename it or leave it out; a row may have "
-                             f"{', '.join(f for f in FEATURES if f != 'hashes')}")
-        if "query" not in row and "passage" not in row:
-            raise ValueError(f"{where}: neither field 'query' nor field 'passage' is there: give it one of them at least")
-        row.setdefault("group", row.get("item"))
-        for name in TEXTS:
-            if (name in row or name in ("item", "language")) and not (
-                    isinstance(row.get(name), str) and (row[name].strip() or name == "subject")):
-                raise ValueError(f"{where}: field {name!r} must be a text that is not empty, not {row.get(name)!r}: "
-                                 f"fill it, or leave the line out")
-        row = dict(query="", passage="", task="qa", subject="") | row
-        if row["task"] not in TASKS:
-            raise ValueError(f"{where}: field 'task' must be one of {', '.join(TASKS)}, not {row['task']!r}")
-        row["negatives"] = [] if row.get("negatives") is None else row["negatives"]
-        if not isinstance(row["negatives"], list) or not all(isinstance(n, str) and n for n in row["negatives"]):
-            raise ValueError(f"{where}: field 'negatives' must be a list of texts, not {row['negatives']!r}: write it "
-                             f"in square brackets, without empty texts")
-        if (key := hash((row["item"], row["language"]))) in seen:
-            raise ValueError(f"{where}: item {row['item']!r} occurs twice in language {row['language']!r}: give each "
-                             f"its own id")
-        seen.add(key)
-        found.add(row["language"])
-        if languages is None or row["language"] in languages:
-            yield row
-    if not found:
-        raise ValueError(f"{path} has no rows: write one JSON object a line")
-    known(languages or [], found, str(path))
-
-
-def known(languages, known, name):
-    if unknown := sorted(set(languages) - set(known)):
-        raise ValueError(f"{name!r} has no language {unknown[0]!r}; it has {' '.join(sorted(known))}")

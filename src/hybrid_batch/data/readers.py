@@ -1,112 +1,19 @@
-"""Data sets of others, turned into rows of a corpus.
+"""How each form of data set is read: record by record, into rows or, for reasoning tasks, items.
 
-catalogue.yaml says of each where it lies (a folder, the Hub), what it may be used for, its licence, its languages
-and which reader below understands it.
-
-Reasoning tasks are cast as retrieval: the stem is the query, the right option the passage, the distractors hard
-negatives. An option that is also an option of another item ("True", "None of the above"), or that carries no
-content ("4", "A"), would be a wrong answer to its own question in any batch that holds the other: it is left out,
-and an item with it, if it was the right one or the last distractor; what is left out is counted.
+A reader is a generator with the parameters (source, language, part, tally): a sources.Source, one of its languages,
+the addresses of that language's files, and the Counter of what was left out. It yields rows with item, query and
+passage, perhaps group, negatives, subject; or items with item, stem, options, answer (the number of the right
+option), subject, which sources casts as rows.
 """
 
-import functools
-import itertools
 import re
-import unicodedata
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
+from hybrid_batch.data import files
 
-from hybrid_batch import files
-
-CONSENT = "train on a benchmark that asks not to be trained on"
 LETTERS = {letter: number for number, letter in enumerate("ABCDEFGHIJ")}
 SIGNS = str.maketrans("-*/", "−×÷")
-
-
-@functools.cache
-def catalogue():
-    """{name: what catalogue.yaml says of a data set}."""
-    return yaml.safe_load(Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8"))
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set whose files were found. parts: {language: addresses of its files}."""
-
-    name: str
-    entry: dict
-    parts: dict
-    extra: list
-    keep: str = "content"
-    limit: int | None = None
-    memory: dict = field(default_factory=dict)  # what a reader keeps from one language to the next
-
-    @property
-    def files(self):
-        return sorted({file for part in self.parts.values() for file in part} | set(self.extra))
-
-    @property
-    def about(self):
-        return {key: self.entry.get(key, "") for key in ("title", "use", "task", "licence", "note", "repo", "revision")}
-
-    def rows(self, tally):
-        """Yield rows, see corpora.table; tally, a Counter, takes (language, what): rows read and left out."""
-        reader = READERS[self.entry["reader"]]
-        for language, part in self.parts.items():
-            rows = reader(self, language, part, tally)
-            if self.entry["task"] == "reasoning":
-                rows = _cast(rows, language, self.keep, tally)
-            yield from itertools.islice((dict(task=self.entry["task"], language=language) | row for row in rows),
-                                        self.limit)
-
-    def records(self, language, part, tally, *fields, columns=None, only=lambda where, record: True):
-        """Records of files in one language, counted; (where, record)."""
-        for file in part:
-            for where, record in files.records(file, fields, columns or self.entry.get("columns")):
-                if only(where, record):
-                    tally[language, "read"] += 1
-                    yield where, record
-
-
-def open_source(name, data=None, languages=None, keep="content", limit=None, consent=None):
-    """Find the files of a data set of the catalogue. Parameters and errors: see corpora.load_corpus."""
-    entry = catalogue()[name]
-    if keep not in ("content", "all"):
-        raise ValueError(f"keep = {keep!r}; choose 'content' or 'all'")
-    if entry.get("canary"):
-        _refuse(name, consent)
-    known = entry["languages"] if isinstance(entry["languages"], dict) else {code: code for code in entry["languages"]}
-    if unknown := sorted(set(languages or []) - set(known)):
-        raise ValueError(f"{name!r} has no language {unknown[0]!r}; it has {' '.join(sorted(known))}")
-    patterns = {code: [pattern.replace("{language}", in_file) for pattern in entry["files"]
-                       for in_file in ([known[code]] if isinstance(known[code], str) else known[code])]
-                for code in known if not languages or code in languages}
-    extra = entry.get("extra", [])
-    found = files.locate(name, sorted({p for part in patterns.values() for p in part} | set(extra)), data,
-                         entry.get("repo"), entry.get("revision"), entry.get("stream", False))
-    parts = {code: list(dict.fromkeys(file for pattern in part for file in found[pattern]))
-             for code, part in patterns.items()}
-    return Source(name, entry, parts, [file for pattern in extra for file in found[pattern]], keep, limit)
-
-
-def open_task(path, languages=None, keep="content", limit=None, consent=None):
-    """A task of BIG-bench as its authors write it, one JSON file, in one language (English, if not said)."""
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path} does not exist: check the path, which is taken from {Path.cwd()}")
-    entry = dict(title=f"BIG-bench task {Path(path).parent.name}", use="reasoning", task="reasoning", reader="bigbench")
-    if any("canary" in record for _, record in files.records(str(path))):
-        _refuse(path, consent)
-        entry["use"] = "analysis"
-    return Source(str(path), entry, {(languages or ["en"])[0]: [str(path)]}, [], keep, limit)
-
-
-def _refuse(name, consent):
-    if consent != CONSENT:
-        raise ValueError(f"{name!r} carries a canary: its authors ask that it never be trained on. Use it for analysis; "
-                         f"if you mean to train on it and will say so with your results, pass consent={CONSENT!r}")
 
 
 # Question -> passage
@@ -241,7 +148,8 @@ def _xcopa(source, language, part, tally):
     for where, record in source.records(language, part, tally, "premise", "choice1", "choice2", "question", "label",
                                         "idx"):
         split = _stem(where).split(".")[0].split("-")[0]
-        yield dict(item=f"{split}/{record['idx']}", stem=f"{record['premise'].strip(' .!。')} {words[record['question']]}",
+        stem = f"{record['premise'].strip(' .!。')} {words[record['question']]}"
+        yield dict(item=f"{split}/{record['idx']}", stem=stem,
                    options=[record["choice1"], record["choice2"]], answer=record["label"], subject=record["question"])
 
 
@@ -270,7 +178,8 @@ def _exams(source, language, part, tally):
             continue
         item = root if root not in seen else f"{root}/{record['id']}"  # two of one language: one group, but two items
         seen.add(root)
-        yield dict(item=item, group=root, stem=stem, options=options, answer=labels.index(record["answerKey"]), subject=subject)
+        yield dict(item=item, group=root, stem=stem, options=options, answer=labels.index(record["answerKey"]),
+                   subject=subject)
 
 
 def _root(same, one):
@@ -351,62 +260,11 @@ def _bigbench(source, language, part, tally):
                        answer=0, subject=task)
 
 
-def _cast(items, language, keep, tally):
-    """Reasoning items as rows, see the head of this file."""
-    items = list(items)
-    uses = Counter(text for item in items for text in set(map(_key, item["options"])))
-
-    def trouble(option):
-        if keep == "all":
-            return None
-        return "carries no content" if not content(option) else "repeats in other items" if uses[_key(option)] > 1 else None
-
-    for item in items:
-        options, answer = item.pop("options"), item.pop("answer")
-        stem = (item.pop("stem") or "").strip()
-        if not stem or not 0 <= answer < len(options) or not options[answer].strip():
-            tally[language, "left out: no stem or no right option"] += 1
-        elif why := trouble(options[answer]):
-            tally[language, f"left out: its right option {why}"] += 1
-        else:
-            wrong = [o for o in options[:answer] + options[answer + 1:] if _key(o) != _key(options[answer])]
-            kept = [option for option in wrong if option.strip() and not trouble(option)]
-            tally[language, "distractors left out"] += len(options) - 1 - len(kept)
-            if kept or len(options) == 1:
-                yield item | dict(query=stem, passage=options[answer].strip(), negatives=kept)
-            else:
-                tally[language, "left out: no distractor is left"] += 1
-
-
-def _key(option):
-    """What is compared to see whether two options are the same: case, spaces and marks around them do not count."""
-    return " ".join(option.casefold().split()).strip(" .,;:!?。؟।()\"'")
-
-
-def content(text):
-    """Whether a text could mean something: it has two letters (vowel signs are some), or a Chinese character, or is a
-    sum with two numbers; a number, a sign or the letter of an option do not."""
-    letters = [c for c in text if unicodedata.category(c)[0] in "LM"]
-    return (len(letters) > 1 or bool(letters) and letters[0] >= "\u2e80"
-            or len(re.findall(r"\d+", text)) > 1 and any(sign in text for sign in "+−×÷="))
-
-
-@functools.cache
-def _signs():
-    return {code: None for code in range(0x110000) if unicodedata.category(chr(code))[0] in "PSZC"}
-
-
-def plain(text):
-    """A text without case, punctuation, signs and spaces; the Turkish letters ı and İ become i, as capitals lose the
-    difference."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return text.replace("\u0307", "").replace("ı", "i").translate(_signs())
-
-
 def _stem(where):
     """The file's name without its suffixes, from "file, line 3"."""
     return re.sub(r"\.(jsonl|json|tsv|csv|parquet)(\.gz)?$", "", Path(where.rpartition(", ")[0]).name)
 
 
-READERS = {"qa": _qa, "mfaq": _mfaq, "mmarco": _mmarco, "parallel": _parallel, "choices": _choices, "xnli": _xnli, "xcopa": _xcopa, "exams": _exams,
+READERS = {"qa": _qa, "mfaq": _mfaq, "mmarco": _mmarco, "parallel": _parallel, "choices": _choices, "xnli": _xnli,
+           "xcopa": _xcopa, "exams": _exams,
            "numbers": _numbers, "cloze": _cloze, "bigbench": _bigbench}

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
-from hybrid_batch import hygiene
-from hybrid_batch.corpora import CHUNK, EMPTY, text_hashes
+from hybrid_batch.data import files, hygiene
+from hybrid_batch.data.corpora import CHUNK, EMPTY, text_hashes
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -37,15 +37,16 @@ def card(corpus, benchmarks=()):
             "passages": answered.passage.nunique(), "without query": len(rows) - len(asked),
             "without passage": len(rows) - len(answered), "repeated queries": int(asked["query"].duplicated().sum()),
             "negatives a row": round(float(rows.negatives.mean()), 2) if len(rows) else 0,
-            "query characters": _quantiles(asked.query_length), "passage characters": _quantiles(answered.passage_length)}
+            "query characters": _quantiles(asked.query_length),
+            "passage characters": _quantiles(answered.passage_length)}
     cells = csr_array((np.ones(len(item), np.int32), (item, language)), shape=(len(items), len(languages)))
     shared = (cells.T @ cells).toarray()
     order = np.argsort(languages)
     reasons = pd.DataFrame(counts).fillna(0).sum(axis=1).astype(int)
     read = sum(part.get("read", 0) for part in counts.values())
     about = {key: value for key, value in corpus.about.items() if key not in ("counts", "contaminated", "parts")}
-    return {"name": corpus.name, **about, "sha256": corpus.checksum, "read": read, "rows": len(frame), "items": len(items),
-            "groups": int(frame.group.nunique()),
+    return {"name": corpus.name, **about, "sha256": corpus.checksum, "read": read, "rows": len(frame),
+            "items": len(items), "groups": int(frame.group.nunique()),
             "left out": {why: int(n) for why, n in reasons.items() if "left out" in why and n},
             "held out": int(reasons.get("held out", 0)), "languages": table,
             "coverage": {"languages": [languages[i] for i in order], "items": shared[np.ix_(order, order)].tolist()},
@@ -71,14 +72,16 @@ def _quantiles(lengths):
 
 
 def _found(table):
+    reasons = table.groupby(["field", "why"]).row.nunique()
     return {"rows": int(table.row.nunique()), "items": int(table["item"].nunique()),
-            "by reason": {f"{field}, {why}": int(n) for (field, why), n in table.groupby(["field", "why"]).row.nunique().items()}}
+            "by reason": {f"{field}, {why}": int(n) for (field, why), n in reasons.items()}}
 
 
 def text(card):
     """A card for the terminal."""
-    lines = [f"{card['name']}: {card['rows']} rows, {card['items']} items in {card['groups']} groups, sha256 {card['sha256'][:16]}"]
-    lines += [f"  {key}: {card[key]}" for key in ("title", "use", "licence", "repo", "revision", "note") if card.get(key)]
+    lines = [f"{card['name']}: {card['rows']} rows, {card['items']} items in {card['groups']} groups"]
+    keys = ("title", "use", "licence", "repo", "revision", "sha256", "note")
+    lines += [f"  {key}: {card[key]}" for key in keys if card.get(key)]
     lines += [f"  {number} {why}" for why, number in card["left out"].items()]
     lines += [f"  {found['rows']} rows ({found['items']} items) stand in {name}; they are not trained on"
               for name, found in card["contamination"].items()]
@@ -88,13 +91,9 @@ def text(card):
 
 def write(cards, folder):
     """Keep cards, a JSON file each."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     for one in cards:
-        path = folder / f"{one['name'].replace('/', '_').replace('+', '_')}.json"
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(one, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(path)
+        path = Path(folder) / f"{one['name'].replace('/', '_').replace('+', '_')}.json"
+        files.write(path, json.dumps(one, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(folder):

@@ -4,6 +4,7 @@ import csv
 import gzip
 import hashlib
 import json
+import os
 import re
 import zlib
 from collections import Counter
@@ -90,7 +91,8 @@ def records(file, fields=(), columns=None):
                                          f"rename it, or use the revision that this data set was pinned at")
                 yield where, record
     except (json.JSONDecodeError, UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
-        raise ValueError(f"{short}, {unit} {number + 1}: not readable as {kind} ({error}): mend or fetch it again") from None
+        raise ValueError(f"{short}, {unit} {number + 1}: not readable as {kind} ({error}): mend or fetch it "
+                         f"again") from None
     except (httpx2.TransportError, HfHubHTTPError) as error:
         raise FileNotFoundError(f"{short}: not readable over the network ({type(error).__name__}): try again, or fetch "
                                 f"the file and say with --data which folder holds the data set's") from None
@@ -154,3 +156,13 @@ def checksum(files):
             with open(file.removeprefix("file://"), "rb") as stream:
                 total.update(hashlib.file_digest(stream, "sha256").digest())
     return total.hexdigest()
+
+
+def write(path, text):
+    """Write a text, or a stream of its parts, to a file whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "w", encoding="utf-8") as stream:
+        stream.writelines([text] if isinstance(text, str) else text)
+    os.replace(partial, path)

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
-from hybrid_batch import corpora, files, sources
-from hybrid_batch.sources import plain
+from hybrid_batch.data import corpora, files, sources
+from hybrid_batch.data.sources import plain
 
 SHINGLE = 5  # characters
 CONTAINMENT = 0.9  # of the shorter text's shingles in the longer one
@@ -34,15 +34,16 @@ def contamination(corpus, benchmark):
     """What of a benchmark is in a corpus.
 
     Returns a table with a row for each contaminated row and reason: row (its number in corpus.rows), item, group,
-    language, field ("query", "passage" or "negative"), why ("text"; "id": its item has the id of a question of the benchmark;
-    "item", "group": a text of the same item or group was found), and for "text" containment and the number of a
-    benchmark text, queries first, then passages.
+    language, field ("query", "passage" or "negative"), why ("text"; "id": its item has the id of a question of the
+    benchmark; "item", "group": a text of the same item or group was found), and for "text" containment and the
+    number of a benchmark text, queries first, then passages.
     """
     known = _Shingles([*benchmark.queries.text, *benchmark.passages.text])
     hashes, start = corpora.text_hashes(corpus.rows)
     _, first, which = np.unique(hashes, return_index=True, return_inverse=True)  # equal texts are looked at once
     row = np.repeat(np.arange(len(start) - 1), np.diff(start))
-    alike = {which[number]: (text, share) for number, text, share in known.find(_texts(corpus.rows, start, np.sort(first)))}
+    similar = known.find(_texts(corpus.rows, start, np.sort(first)))
+    alike = {which[number]: (text, share) for number, text, share in similar}
     here = np.flatnonzero(np.isin(which, list(alike)))
     place = np.minimum(here - start[row[here]], 2)
     found = pd.DataFrame({"row": row[here], "field": np.array(["query", "passage", "negative"])[place], "why": "text",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hybrid_batch import corpora, files
+from hybrid_batch.data import corpora, files
 
 MIRACL = "ar bn de en es fa fi fr hi id ja ko ru sw te th yo zh".split()
 TOPICS = dict(repo="miracl/miracl", revision="5be20db9509754dadad47689368639fcec739c00")
