@@ -10,7 +10,7 @@ import pytest
 
 from hybrid_batch.data.benchmarks import load_benchmark
 from hybrid_batch.data.corpora import LANGUAGES, load_corpus
-from hybrid_batch.data.hygiene import overlap
+from hybrid_batch.data.hygiene import contamination
 
 FOLDER = Path(__file__).parents[1] / "corpora" / "encyclo11"
 SPLITS = json.loads((FOLDER / "splits.json").read_text(encoding="utf-8"))
@@ -164,9 +164,9 @@ def test_every_subject_and_family_is_in_each_split(split):
 @pytest.mark.parametrize("corpus", ["encyclo11", "encyclo11-reasoning"])
 @pytest.mark.parametrize("benchmark", ["encyclo11", "encyclo11-reasoning"])
 def test_what_is_trained_on_shares_no_text_with_the_test_benchmarks(split, corpus, benchmark):
-    assert overlap(load_corpus(corpus, split), load_benchmark(benchmark)).to_dict("records") == []
+    assert contamination(load_corpus(corpus, split), load_benchmark(benchmark)).to_dict("records") == []
 
 
 def test_training_shares_no_text_with_validation():
     for corpus in ("encyclo11", "encyclo11-reasoning"):
-        assert len(overlap(load_corpus(corpus), load_benchmark(corpus, split="validation"))) == 0
+        assert len(contamination(load_corpus(corpus), load_benchmark(corpus, split="validation"))) == 0
