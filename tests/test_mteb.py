@@ -17,7 +17,7 @@ from mteb._create_dataloaders import _retrieval_texts  # noqa: E402
 from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader  # noqa: E402
 from mteb.types import PromptType  # noqa: E402
 
-from hybrid_batch import encoders, metrics, retrieval  # noqa: E402
+from hybrid_batch import encoders, evaluation, metrics, retrieval  # noqa: E402
 from hybrid_batch.data.benchmarks import Benchmark, load, load_benchmark  # noqa: E402
 
 NAMES = {"map": "map_at_1000", "ndcg@10": "ndcg_at_10", "recall@10": "recall_at_10", "recall@100": "recall_at_100"}
@@ -96,7 +96,7 @@ def test_a_collection_with_grades_has_the_same_figures_in_mteb(folder, tmp_path)
     encoder = tiny.encoder(tmp_path)
     collection, = load("made", folder.parent, languages=["sw"])
     run = retrieval.search(encoder, collection, tmp_path / "shards", shard=7)
-    ours = retrieval.score(run, collection)
+    ours = evaluation.score(run, collection)
     theirs = mteb_bridge.scores(encoder, mteb_bridge.task(collection))
     assert 0.1 < ours["ndcg@10"].mean() < 0.99
     assert theirs["ndcg_at_10"] == pytest.approx(ours["ndcg@10"].mean(), abs=1e-4)

@@ -18,20 +18,40 @@ COMMANDS = [line.split("  #")[0].split(" #")[0].strip() for block in re.findall(
 def test_every_command_is_accounted_for():
     """make book: test_book; make test: this; evaluate on XQuAD-R: test_main; the others are run below."""
     assert COMMANDS == ["make book", "make test", *RUN, "python -m hybrid_batch evaluate --encoder offline-e5-small "
-                        "--benchmark xquad-r --data ../shared/data"]
+                        "--benchmark xquad-r --data ../shared/data", *DATA]
 
 
 RUN = ["python -m hybrid_batch --help", "python -m hybrid_batch describe 02_training",
        "python -m hybrid_batch run quick -p alpha 0.7",
        "papermill notebooks/ipynb/02_training.ipynb out.ipynb -p alpha 0.7"]
+DATA = ["python -m hybrid_batch prepare",
+        "python -m hybrid_batch prepare mlqa xnli --data ../shared/data --against xquad-r mlqa-r",
+        "python -m hybrid_batch run quick -p corpus mlqa+qa-mono -p reasoning_corpus xnli+okapi-arc -p data ../shared/data"]
 
 
 @pytest.mark.parametrize("command", RUN)
 def test_the_commands_work_as_written(command, tmp_path):
     """As written, but small: the smoke profile for quick, few steps for papermill, output elsewhere."""
+    work(command, tmp_path)
+
+
+@pytest.mark.parametrize("command", DATA)
+def test_the_commands_on_real_data_work_as_written(command, data, tmp_path):
+    told = work(command, tmp_path)
+    if "prepare mlqa" in command:
+        assert "12 rows (4 items) stand in xquad-r" in told and "xnli: 11620 rows" in told
+    elif "run" in command:
+        assert "rows of mlqa+qa-mono left out: they stand in encyclo11" in told
+    else:
+        assert "okapi-arc" in told and "castorini/mr-tydi" in told
+
+
+def work(command, tmp_path):
+    """Run a command; what it prints."""
     words = shlex.split(command.replace(" quick ", " smoke "))
     if "run" in words:
-        words += ["-o", str(tmp_path / "runs"), "-n", "02_training"]
+        words += ["-o", str(tmp_path / "runs"), "-n", "05_reasoning" if "reasoning_corpus" in command else "02_training"]
+        words += ["-p", "shuffled", "False"] * ("reasoning_corpus" in command)
     if words[0] == "papermill":
         words[2] = str(tmp_path / words[2])
         words += ["-k", "python3", "-p", "steps", "2", "-p", "output", str(tmp_path), "-y",
@@ -40,9 +60,10 @@ def test_the_commands_work_as_written(command, tmp_path):
     done = subprocess.run(words, cwd=corpora.ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     for notebook in tmp_path.rglob("*02_training.ipynb"):
-        assert "Hybrid(0.7)" in notebook.read_text()
+        assert "Hybrid(0." in notebook.read_text() and ("0.7" not in command or "Hybrid(0.7)" in notebook.read_text())
     if words[0] == "papermill":
         assert "Hybrid(0.7)" in (tmp_path / "out.ipynb").read_text()
+    return done.stdout
 
 
 @pytest.mark.parametrize("benchmark", ["xquad-r", "mlqa-r"])

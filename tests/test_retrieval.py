@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hybrid_batch import metrics
 from hybrid_batch.data.benchmarks import Benchmark
 from hybrid_batch.data.collection import Collection
-from hybrid_batch.retrieval import (Embeddings, embed, encode_shards, evaluate_collections, fingerprint, rank,
-                                    rank_faiss, remove_language_means, score, search)
+from hybrid_batch.evaluation import evaluate_collections, score
+from hybrid_batch.retrieval import (Embeddings, embed, encode_shards, fingerprint, rank, rank_faiss,
+                                    remove_language_means, search)
 
 LANGUAGES = ("de", "en", "hi")
 

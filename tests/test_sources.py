@@ -168,15 +168,17 @@ def test_the_entailed_sentence_asks_for_its_premise(given_set):
 
     e, n, c = "entailment", "neutral", "contradiction"
     load = given_set("xnli", {
-        "dev.en.jsonl": three("Snow", n, e, c, at=0) + three("Rain", c, n, e, at=3) + three("Hail", e, n, None, at=6)
-        + three("Fog", n, n, c, at=9), "test.en.jsonl": three("Ice", None, -1, None, at=0)},
+        "dev.en.jsonl": [*three("Snow", n, e, c, at=0), *three("Rain", c, n, e, at=3), *three("Hail", e, n, None, at=6),
+                         *three("Fog", n, n, c, at=9), *three("Wind", c, None, e, at=12)][::-1],
+        "test.en.jsonl": three("Ice", None, -1, None, at=0)},
         files=["dev.{language}.jsonl", "test.{language}.jsonl"])
     rows, counts = load()
     assert cast(rows) == {"dev/0": ("Snow entailment", "Snow is so.", ["Snow contradiction"]),
-                          "dev/1": ("Rain entailment", "Rain is so.", ["Rain contradiction"])}
+                          "dev/1": ("Rain entailment", "Rain is so.", ["Rain contradiction"]),
+                          "dev/4": ("Wind entailment", "Wind is so.", ["Wind contradiction"])}
     assert {row["subject"] for row in rows} == {"entailment"}
-    assert counts["read"] == 15 and counts["left out: no label"] == 4
-    assert counts["left out: neutral or contradictory, part of another row's item"] == 4
+    assert counts["read"] == 18 and counts["left out: no label"] == 5
+    assert counts["left out: neutral or contradictory, part of another row's item"] == 2 + 2 + 1
     numbered = three("Snow", e, n, c) + three("Rain", n, c, e)  # without ids, and labels by number
     numbered = [row | {"label": [e, n, c].index(row["label"])} for row in numbered]
     rows, _ = given_set("xnli", {"en.jsonl": numbered}, labels=[e, n, c])()
@@ -204,11 +206,11 @@ def exam(number, language, answer="B", labels="AB"):
 
 def test_exam_questions_that_are_translations_of_each_other_are_one_item(given_set):
     load = given_set("exams", {
-        "German.jsonl": [exam(number, "German") for number in ("g1", "g2", "g3", "g4", "g5")],
+        "German.jsonl": [exam(number, "German") for number in ("g1", "g2", "g3", "g4", "g5", "g6", "g7")],
         "Polish.jsonl": [exam(number, "Polish") for number in ("p1", "p2", "p3", "p5")],
         "Croatian.jsonl": [exam("c1", "Croatian"), exam("c2", "Croatian", "E"), exam("c3", "Croatian", "@", "#@")],
         "same.jsonl": [{"g1": ["p1"]}, {"p1": ["g1"]}, {"c1": ["p1"]}, {"g3": ["g2"]}, {"p2": ["g2", "unknown"]},
-                       {"g4": ["g5"], "p5": ["g4"]}],
+                       {"g4": ["g5"], "p5": ["g4"]}, {"g7": ["g6"]}],
     }, languages={"de": "German", "pl": "Polish", "hr": "Croatian"}, extra=["same.jsonl"])
     rows, counts = load()
     groups, items = defaultdict(list), {}
@@ -218,11 +220,12 @@ def test_exam_questions_that_are_translations_of_each_other_are_one_item(given_s
         items[number] = row["item"]
         assert (row["subject"], row["passage"]) == ("Biology", f"{number} is {'@' if number == 'c3' else 'B'}")
     assert sorted(map(sorted, groups.values())) == [
-        ["c1", "g1", "p1"], ["c3"], ["g2", "g3", "p2"], ["g4", "g5", "p5"], ["p3"]]
+        ["c1", "g1", "p1"], ["c3"], ["g2", "g3", "p2"], ["g4", "g5", "p5"], ["g6", "g7"], ["p3"]]
     assert len({items[number] for number in ("g1", "p1", "c1")}) == 1
-    for one, other, third in (("g2", "g3", "p2"), ("g4", "g5", "p5")):  # two of a language are two items
+    for one, other, third in (("g2", "g3", "p2"), ("g4", "g5", "p5")):  # two of a language
         assert items[one] != items[other] and items[third] in (items[one], items[other])
-    assert counts == {"read": 12, "left out: no right option": 1}
+    assert items["g6"] != items["g7"]
+    assert counts == {"read": 14, "left out: no right option": 1}
 
 
 @pytest.mark.parametrize("equation, text, expected", [

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import tiny
 
-from hybrid_batch import encoders, metrics, study
+from hybrid_batch import encoders, evaluation, metrics, study
 from hybrid_batch.data import benchmarks, corpora
 from hybrid_batch.settings import Settings
 
@@ -128,7 +128,7 @@ def test_training_on_the_benchmark_is_refused(shared, tmp_path):
 def test_the_shuffled_control_trains_on_wrong_answers_and_is_named_so(shared):
     experiment = study.Experiment("Hybrid", rho=0.5, answers="shuffled", **shared)
     assert experiment.name == "Hybrid(0.5) + 0.5 reasoning hybrid, shuffled"
-    training, _ = study._corpora(experiment)
+    training, _ = study.load_training(experiment)
     right = {(r["item"], r["language"]): r["passage"] for r in corpora.load_corpus("encyclo11-reasoning").rows}
     rows = [r for r in training.rows if r["task"] == "reasoning"]
     assert rows and all(r["passage"] != right[r["item"], r["language"]] for r in rows)
@@ -157,7 +157,7 @@ def test_an_index_finds_runs_again_and_says_when_one_is_gone(hybrid, tmp_path):
 
 
 def test_evaluate_gives_macro_figures_with_intervals_and_a_row_per_setting(shared):
-    result = study.evaluate(shared["encoder"], "encyclo11", languages=["ar", "en", "zh"])
+    result = evaluation.evaluate(shared["encoder"], "encyclo11", languages=["ar", "en", "zh"])
     json.dumps(result)
     assert result["macro"]["Cr"]["settings"] == 6 and len(result["languages"]) == 3 + 6 + 3
     assert result["macro"]["Mo"]["map_low"] <= result["macro"]["Mo"]["map"] <= result["macro"]["Mo"]["map_high"]

@@ -74,9 +74,9 @@ def _run(choice):
 
 
 def _evaluate(choice):
-    from hybrid_batch import study
-    result = study.evaluate(choice.encoder, choice.benchmark, choice.data, choice.languages, choice.split,
-                            choice.shards)
+    from hybrid_batch import evaluation
+    result = evaluation.evaluate(choice.encoder, choice.benchmark, choice.data, choice.languages, choice.split,
+                                 choice.shards)
     print(json.dumps(result, indent=1, ensure_ascii=False))
 
 

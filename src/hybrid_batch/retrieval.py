@@ -20,8 +20,6 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from hybrid_batch import metrics, statistics
-
 DECIMALS = 6
 
 
@@ -254,38 +252,3 @@ def _write(path, save):
 
 def _write_json(path, content):
     _write(path, lambda stream: stream.write(json.dumps(content, indent=1).encode()))
-
-
-def score(run, collection):
-    """Scores of a run: a row per query with a relevant passage, in the form of metrics.per_query, with ndcg@10, whose
-    gains are the grades, and recall@100. Passages without judgement are not relevant."""
-    relevant = collection.qrels[collection.qrels.grade > 0]
-    relevant = relevant[relevant["query"].isin(collection.queries.id)].merge(run, "left", ["query", "passage"])
-    ranks = relevant["rank"].fillna(np.inf)
-    rows = [(query, metrics.ndcg(ranks[here], 10, relevant.grade[here]), metrics.recall(ranks[here], 100))
-            for query, here in relevant.groupby("query").groups.items()]
-    table = pd.DataFrame(rows, columns=["item", "ndcg@10", "recall@100"])
-    return table.assign(group=f"{collection.language}/" + table.item, setting="Mo", query_language=collection.language,
-                        passage_language=collection.language)
-
-
-def evaluate_collections(encoder, collections, folder, batch_size=16, progress=True):
-    """Search and score collections, each with shards in a folder of its own in ``folder``: figures as a dict."""
-    scores, counts = [], []
-    for collection in collections:
-        place = Path(folder) / "".join(c if c.isalnum() else "-" for c in f"{collection.name}-{collection.language}")
-        run = search(encoder, collection, place, batch_size=batch_size, progress=progress)
-        scores.append(score(run, collection))
-        counts.append(dict(language=collection.language, sha256=collection.checksum, queries=len(scores[-1]),
-                           queries_left_out=len(collection.queries) - len(scores[-1]),
-                           passages=json.loads((place / "manifest.json").read_text())["passages"]))
-
-    def figures(scores):
-        result = {}
-        for measure in ("ndcg@10", "recall@100"):
-            row = statistics.bootstrap(scores, measure).loc["Mo"].round(6)
-            result |= {measure: row.value, f"{measure}_low": row.low, f"{measure}_high": row.high}
-        return result
-
-    return {"macro": {"languages": len(scores), **figures(pd.concat(scores))},
-            "languages": [count | figures(part) for count, part in zip(counts, scores)]}

@@ -119,7 +119,7 @@ def run(experiment, cache=None):
     when all in it is complete. An interrupted training goes on from its last checkpoint."""
     quiet()
     experiment = _canonical(experiment)
-    training, validation = _corpora(experiment)
+    training, validation = load_training(experiment)
     benchmarks = {name: load_benchmark(name, experiment.data, languages=experiment.languages)
                   for name in experiment.benchmarks}
     checksums = [training and training.key, validation and validation.key, *(b.checksum for b in benchmarks.values())]
@@ -149,17 +149,23 @@ def _canonical(e):
     return replace(e, **plain, **({} if e.strategy == "Hybrid" else {"alpha": 0.5}))
 
 
-def _corpora(experiment):
+def load_training(experiment):
+    """What an experiment trains on and what it looks at to stop early: two corpora. Of the experiment's languages a
+    corpus brings those that it has."""
     if experiment.strategy is None:
         return None, None
-    options = dict(languages=experiment.languages, data=experiment.data, limit=experiment.limit,
-                   consent=experiment.consent)
-    training = corpora.load_corpus(experiment.corpus, "train", **options)
+
+    def load(name, split):
+        languages = corpora.having(name, experiment.languages) or experiment.languages  # none of them: says so
+        return corpora.load_corpus(name, split, languages, experiment.data, experiment.limit,
+                                   consent=experiment.consent)
+
+    training = load(experiment.corpus, "train")
     held_out = [name for name in experiment.corpus.split("+") if not name.endswith(".jsonl")]  # a file has no splits
     held_out = experiment.validation or "+".join(held_out) or "encyclo11"
-    validation = corpora.load_corpus(held_out, "validation", **options)
+    validation = load(held_out, "validation")
     if experiment.rho:
-        extra = corpora.load_corpus(experiment.reasoning_corpus, "train", **options)
+        extra = load(experiment.reasoning_corpus, "train")
         if experiment.answers == SHUFFLED:
             extra = corpora.shuffle_answers(extra, experiment.settings.seed)
         training = corpora.join(training, extra)
@@ -207,7 +213,7 @@ def _make(experiment, training, validation, benchmarks, folder):
         "name": experiment.name, "experiment": asdict(experiment), "steps": steps,
         "shares": {str(kind): share for kind, share in (mixture or {}).items()},
         "corpus": training and dict(name=training.name, checksum=training.checksum, rows=len(training.rows),
-                                    **training.about), "benchmarks": measured, "device": _device(encoder.device),
+                                    **training.about), "benchmarks": measured, "device": device_name(encoder.device),
         "seconds": {"training": round(trained - start, 1), "evaluation": round(time.time() - trained, 1)},
         **environment()}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
@@ -288,36 +294,6 @@ def by_system(runs, benchmark):
             if len(scores) > 1 else scores[0] for key, scores in parts.items()}
 
 
-def evaluate(encoder_name, benchmark_name, data=None, languages=None, split=None, shards=None):
-    """Measure an encoder on a benchmark: what the command line prints, as a dict. shards: where vectors of collections
-    are kept, runs/shards if None."""
-    from hybrid_batch import encoders, retrieval
-    from hybrid_batch.data import benchmarks
-    quiet()
-    benchmark = benchmarks.load(benchmark_name, data, split, languages)
-    encoder = encoders.load(encoder_name)
-    measured = {"encoder": encoder_name, "benchmark": benchmark_name}
-    about = {"device": _device(encoder.device), **environment()}
-    if isinstance(benchmark, list):
-        folder = Path(shards or RUNS / "shards") / encoder_name.strip("/.").replace("/", "-")
-        size = 16 if encoder.device.type == "cpu" else 256
-        return measured | retrieval.evaluate_collections(encoder, benchmark, folder, size) | about
-    ranks, _ = retrieval.rank(retrieval.embed(encoder, benchmark, progress=True), benchmark)
-    scores = metrics.per_query(ranks)
-    result = metrics.macro(scores)
-    for measure in MEASURES:
-        interval = statistics.bootstrap(scores, measure)
-        result[f"{measure}_low"], result[f"{measure}_high"] = interval.low, interval.high
-    return measured | {
-        "benchmark_sha256": benchmark.checksum,
-        "queries": len(benchmark.queries), "groups": int(benchmark.queries.group.nunique()),
-        "candidates": benchmark.counts().passages.to_dict(),
-        "macro": {setting: row.dropna().round(6).to_dict() for setting, row in result.iterrows()},
-        "languages": json.loads(metrics.per_language(scores).to_json(orient="records", double_precision=6)),
-        "peer": {language: metrics.peer(part.rank_mul, part.passage_language)
-                 for language, part in ranks.groupby("query_language")}} | about
-
-
 def quiet():
     """Leave the terminal and the notebooks to our own progress and results."""
     import datasets
@@ -344,6 +320,6 @@ def code_checksum():
     return hashlib.sha256(sources).hexdigest()[:16]
 
 
-def _device(device):
+def device_name(device):
     import torch
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"

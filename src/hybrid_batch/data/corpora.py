@@ -71,12 +71,10 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
     """
     if "+" in name:  # of the languages asked for each part brings those that it has
         parts = name.split("+")
-        entries = sources.catalogue() | dict.fromkeys(("encyclo11", "encyclo11-reasoning"), {"languages": LANGUAGES})
-        have = {part: set(entries.get(part, {}).get("languages", languages or [])) for part in parts}
-        known(languages or [], set().union(*have.values()), name)
-        wanted = {part: [code for code in languages if code in have[part]] if languages else None for part in parts}
-        return join(*(load_corpus(part, split, wanted[part], data, limit, keep, consent) for part in parts
-                      if wanted[part] is None or wanted[part]))
+        if None not in (offered := [_offers(part) for part in parts]):
+            known(languages or [], set().union(*offered), name)
+        return join(*(load_corpus(part, split, wanted, data, limit, keep, consent) for part in parts
+                      if (wanted := having(part, languages)) or not languages))
     if split not in ("train", "validation", "test", "all"):
         raise ValueError(f"split {split!r} is unknown: choose train, validation, test or all")
     tally, hold, about = Counter(), None, {}
@@ -98,6 +96,18 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
                                 f"{', '.join(sources.catalogue())}")
     options = dict(split=split, languages=languages and sorted(languages), limit=limit, keep=keep)
     return build(name, rows, files.checksum(found), about, tally, options, hold)
+
+
+def having(name, languages):
+    """Those of some languages that a corpus has; all of them, if that is known only by reading it."""
+    offered = [_offers(part) for part in name.split("+")]
+    return languages if not languages or None in offered else [c for c in languages if c in set().union(*offered)]
+
+
+def _offers(name):
+    if name in OWN_ABOUT:
+        return set(LANGUAGES)
+    return set(sources.catalogue()[name]["languages"]) if name in sources.catalogue() else None
 
 
 def _split_of(source, split):
@@ -271,7 +281,7 @@ def select(corpus, wanted, why):
 
 def shuffle_answers(corpus, seed=0):
     """The control corpus: for each item one of the wrong options, the same in all its languages, takes the
-    place of the right one. Rows without negatives stay as they are."""
+    place of the right one (if it has the same ones in all). Rows without negatives stay as they are."""
     def rows():
         for row in corpus.rows:
             if negatives := row["negatives"]:
