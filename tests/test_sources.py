@@ -240,7 +240,9 @@ def test_exam_questions_that_are_translations_of_each_other_are_one_item(given_s
 ])
 def test_an_equation_is_the_passage_and_other_operations_the_distractors(equation, text, expected, given_set):
     record = dict(id=3, question="Wie viele?", answer="8.0", equation=equation, query_en=text)
-    [row], _ = given_set("numbers", {"en.jsonl": [record]}, fields=dict(item="id", stem="question", answer="answer"))()
+    load = given_set("numbers", {"en.jsonl": [record]}, fields=dict(item="id", stem="question", answer="answer"))
+    [row], counts = load()
+    assert counts == {"read": 1}
     assert (row["item"], row["query"], row["passage"]) == ("3", "Wie viele?", expected[0])
     assert sorted(row["negatives"]) == sorted(expected[1:])
 
