@@ -45,7 +45,7 @@ def card(corpus, benchmarks=()):
     reasons = pd.DataFrame(counts).fillna(0).sum(axis=1).astype(int)
     read = sum(part.get("read", 0) for part in counts.values())
     about = {key: value for key, value in corpus.about.items() if key not in ("counts", "contaminated", "parts")}
-    return {"name": corpus.name, **about, "sha256": corpus.checksum, "read": read, "rows": len(frame),
+    return {"name": corpus.name, **about, "sha256": corpus.checksum, "read": read or len(frame), "rows": len(frame),
             "items": len(items), "groups": int(frame.group.nunique()),
             "left out": {why: int(n) for why, n in reasons.items() if "left out" in why and n},
             "held out": int(reasons.get("held out", 0)), "languages": table,

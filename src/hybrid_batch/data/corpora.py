@@ -84,7 +84,7 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
         rows, found = _few(read_rows(Path(name), languages), limit), [Path(name)]
     elif name in ("encyclo11", "encyclo11-reasoning"):
         known(languages or [], LANGUAGES, name)
-        rows, found = _few(own_rows(name, split, languages or LANGUAGES), limit), own_files(name)
+        rows, found, about = _few(own_rows(name, split, languages or LANGUAGES), limit), own_files(name), OWN_ABOUT[name]
     elif name in sources.catalogue() or name.endswith(".json"):
         source = (sources.open_task(name, languages, keep, limit, consent) if name.endswith(".json") else
                   sources.open_source(name, data, languages, keep, limit, consent))

@@ -1,6 +1,7 @@
 """Files of data sets, in a folder or on the Hugging Face Hub, and the records in them."""
 
 import csv
+import glob
 import gzip
 import hashlib
 import json
@@ -36,6 +37,7 @@ def locate(name, patterns, data=None, repo=None, revision=None, stream=False):
         where = f"repository {repo} at revision {revision}"
         root = _hub(name, repo, revision, patterns, stream)
     system, path = fsspec.url_to_fs(root)
+    path = glob.escape(path)
     found = {pattern: [system.unstrip_protocol(f) for f in sorted(system.glob(f"{path}/{pattern}"))]
              for pattern in patterns}
     for pattern, files in found.items():
