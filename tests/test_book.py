@@ -1,6 +1,7 @@
 """The book as a reader gets it: built by the README's command in a copy of the project, looked at in a browser."""
 
 import functools
+import html
 import html.parser
 import http.server
 import os
@@ -14,11 +15,11 @@ from urllib.parse import unquote, urldefrag
 import pandas as pd
 import pytest
 
-from hybrid_batch.data import corpora
+from hybrid_batch.data import cards, corpora, sources
 
 ROOT = corpora.ROOT
 PAGES = ["book/introduction", "book/running", "book/glossary", "book/bibliography", *(f"runs/book/{name}" for name in (
-    "method", "metrics", "01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning"))]
+    "method", "metrics", "data", "01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning"))]
 
 
 MADE = shutil.ignore_patterns(".git", ".venv", "runs", "_build", ".pytest_cache", ".hypothesis", "__pycache__", "*.egg-info")
@@ -55,7 +56,7 @@ def test_make_book_prints_where_the_book_is_and_the_table_of_results(book):
 
 def test_a_second_make_book_runs_nothing_again(book):
     done = make(book[0])
-    assert done.returncode == 0 and done.stdout.count("as it was") == 7 and "training:" not in done.stdout
+    assert done.returncode == 0 and done.stdout.count("as it was") == 8 and "training:" not in done.stdout
 
 
 def test_bias_falls_against_the_untrained_encoder(book):
@@ -100,6 +101,16 @@ class Links(html.parser.HTMLParser):
             self.links.append(values["href"])
         if tag == "img":
             self.images.append(values.get("src", ""))
+
+
+def test_the_chapter_on_data_sets_has_a_card_for_each_and_names_all_of_the_catalogue(pages):
+    text = html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", pages["runs/book/data"])))
+    for name in (*sources.catalogue(), "encyclo11"):
+        assert name in text, name
+    for name, card in cards.read(ROOT / "results" / "data").items():
+        assert f"{name}: {card['title']}; {card['rows']:,} rows" in text, name
+        for benchmark, found in card["contamination"].items():
+            assert not found["rows"] or f"{found['rows']} rows ({found['items']} items)" in text
 
 
 def test_every_local_link_and_image_leads_somewhere(book, pages):

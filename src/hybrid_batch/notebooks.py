@@ -122,7 +122,9 @@ def execute(source, values, path):
     digest = hashlib.sha256(source.read_bytes() + json.dumps(values, sort_keys=True).encode())
     index = path.with_name("runs.json")
     reads = [index] if "load_index" in source.read_text() and index.exists() else []
-    for file in [*sorted(Path(__file__).parent.rglob("*.py")), *sorted(OWN.rglob("*.json*")), *reads]:
+    package = Path(__file__).parent
+    for file in [*sorted(package.rglob("*.py")), *sorted(package.rglob("*.yaml")), *sorted(OWN.rglob("*.json*")),
+                 *sorted((ROOT / "results").rglob("*.json")), *reads]:
         digest.update(file.read_bytes())
     made = json.loads(path.read_text())["metadata"].get("fingerprint") if path.exists() else None
     if made == digest.hexdigest():
