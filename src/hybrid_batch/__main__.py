@@ -21,7 +21,8 @@ def main(arguments=None):
 
     measure = verbs.add_parser("evaluate", help="evaluate an encoder on a benchmark",
                                description="Print the figures of an encoder on a benchmark as JSON.")
-    measure.add_argument("--encoder", default="offline-e5-small", help="offline-e5-small, a folder or a Hub repository")
+    measure.add_argument("--encoder", default="offline-e5-small",
+                         help="offline-e5-small, offline-use-multilingual, a folder or a Hub repository")
     measure.add_argument("--benchmark", default="encyclo11",
                          help="encyclo11, encyclo11-reasoning, xquad-r, mlqa-r, xquad, mlqa, belebele, miracl, a "
                               "folder in the form of LAReQA, BEIR or mteb, or a repository of the Hub as "

