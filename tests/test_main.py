@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+from test_translation import nllb  # noqa: F401
+
+from hybrid_batch import __main__
 from hybrid_batch.data import corpora
 
 
@@ -15,7 +18,7 @@ def command(*arguments, check=True):
 
 def test_help_shows_the_few_verbs():
     printed = command("--help").stdout
-    assert all(f"\n    {verb}" in printed for verb in ("run", "evaluate", "describe"))
+    assert all(f"\n    {verb}" in printed for verb in ("run", "evaluate", "prepare", "translate", "describe"))
 
 
 def test_describe_lists_parameters_with_type_default_and_help():
@@ -30,12 +33,32 @@ def test_describe_lists_parameters_with_type_default_and_help():
     (["run", "smoke", "-n", "02_training", "-p", "draws", "9"], "error: 02_training has no parameter 'draws'"),
     (["evaluate", "--benchmark", "xquad-r", "--data", "nowhere"], "error: benchmark 'xquad-r': no folder nowhere"),
     (["evaluate", "--encoder", "no/such"], "error: encoder 'no/such' is neither"),
+    (["prepare", "wiki"], "error: corpus 'wiki' is unknown"),
+    (["prepare", "mlqa", "--data", "nowhere"], "error: 'mlqa': there is no folder nowhere"),
+    (["prepare", "bbh"], "error: 'bbh' carries a canary"),
+    (["translate", "encyclo11", "--to", "xx", "--limit", "1", "--model", "no/such", "-o", "no.jsonl"],
+     "error: language 'xx' is unknown to translation"),
     (["evaluate", "--languages", "fr"], "error: 'encyclo11' has no language 'fr'"),
 ])
 def test_a_mistake_gives_one_clear_line(arguments, message):
     done = command(*arguments, check=False)
     assert done.returncode == 1 and done.stderr.strip().splitlines()[-1].startswith(message)
     assert "Traceback" not in done.stderr
+
+
+def test_translate_writes_a_corpus_to_train_on(nllb, tmp_path, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.setattr(corpora, "CACHE", tmp_path / "cache")
+    rows = [dict(item="1", language="en", query="where is the old house?", passage="the cat sleeps", negatives=["bread"]),
+            dict(item="2", language="en", query="bread", passage="water is cold")]
+    (tmp_path / "one.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    made = tmp_path / "made" / "three.jsonl"
+    __main__.main(["translate", str(tmp_path / "one.jsonl"), "--to", "de", "th", "--model", str(nllb), "-o", str(made)])
+    told = capsys.readouterr().out
+    assert "de: 2 kept" in told and "th: 2 kept" in told
+    corpus = corpora.load_corpus(str(made)).rows.to_pandas().set_index(["item", "language"])
+    assert len(corpus) == 6 and {item for item, _ in corpus.index} == {"three/one/1", "three/one/2"}
+    assert corpus.passage["three/one/1", "de"] == "die Katze schläft"
+    assert corpus["query"]["three/one/2", "th"] == "ขนมปัง" and corpus.negatives["three/one/1", "th"].tolist() == ["ขนมปัง"]
 
 
 def test_the_untrained_encoder_has_the_known_figures_on_xquad_r(data):
