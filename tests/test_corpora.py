@@ -476,7 +476,7 @@ def test_joined_corpora_keep_their_rows(write):
     assert both.name == f"{first.name}+{second.name}"
     assert both.checksum not in (first.checksum, second.checksum, join(second, first).checksum)
     assert first.key in both.key and second.key in both.key
-    parts = [dict(name=c.name, checksum=c.checksum, counts=c.about["counts"]) for c in (first, second)]
+    parts = [dict(name=c.name, checksum=c.checksum, **c.about) for c in (first, second)]
     assert both.about == {"parts": parts, "counts": {"en": {"kept": 1}, "de": {"kept": len(second.rows)}}}
     assert join(first, load_corpus(write(ROW, name="b.jsonl"))).about["counts"] == {"en": {"kept": 2}}
 
