@@ -58,13 +58,13 @@ class Translator:
         texts, path = list(texts), self.cache / f"{source}-{target}.jsonl"
         done = self._done[path] = self._done[path] if path in self._done else _read(path)
         # Longest first: a batch is padded to its longest, and one too large for the memory fails at once.
-        todo = sorted({text for text in texts if text.strip()} - done.keys(), key=lambda text: (-len(text), text))
-        if todo:
+        missing = sorted({text for text in texts if text.strip()} - done.keys(), key=lambda text: (-len(text), text))
+        if missing:
             path.parent.mkdir(parents=True, exist_ok=True)
-            starts = range(0, len(todo), self.batch_size)
+            starts = range(0, len(missing), self.batch_size)
             with open(path, "a", encoding="utf-8") as stream:
                 for start in tqdm(starts, f"{source} > {target}", disable=not progress, leave=False):
-                    batch = todo[start:start + self.batch_size]
+                    batch = missing[start:start + self.batch_size]
                     made = dict(zip(batch, self._generate(batch, source, target), strict=True))
                     stream.writelines(json.dumps(dict(text=text, translation=made[text]), ensure_ascii=False) + "\n"
                                       for text in batch)
