@@ -36,8 +36,9 @@ def test_describe_lists_parameters_with_type_default_and_help():
     (["prepare", "wiki"], "error: corpus 'wiki' is unknown"),
     (["prepare", "mlqa", "--data", "nowhere"], "error: 'mlqa': there is no folder nowhere"),
     (["prepare", "bbh"], "error: 'bbh' carries a canary"),
-    (["translate", "encyclo11", "--to", "xx", "--limit", "1", "--model", "no/such", "-o", "no.jsonl"],
+    (["translate", "encyclo11", "--to", "xx", "--languages", "en", "--limit", "1", "--model", "no/such", "-o", "no.jsonl"],
      "error: language 'xx' is unknown to translation"),
+    (["translate", "encyclo11", "--to", "de", "-o", "no.jsonl"], "error: corpus 'encyclo11' has 11 languages"),
     (["evaluate", "--languages", "fr"], "error: 'encyclo11' has no language 'fr'"),
 ])
 def test_a_mistake_gives_one_clear_line(arguments, message):

@@ -1,4 +1,4 @@
-"""python -m hybrid_batch: run a profile, evaluate an encoder, describe parameters."""
+"""python -m hybrid_batch: run a profile, evaluate an encoder, prepare or translate a corpus, describe parameters."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ import sys
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m hybrid_batch", description="Hybrid batch training for "
-                                     "multilingual retrieval: run the notebooks, evaluate encoders.")
+                                     "multilingual retrieval: run the notebooks, evaluate encoders, prepare corpora.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     run = verbs.add_parser("run", help="run the notebooks with a profile",
@@ -108,6 +108,9 @@ def _translate(choice):
     from hybrid_batch.data import files, translation
     from hybrid_batch.data.corpora import CACHE
     corpus, counts = _corpus(choice, choice.corpus), Counter()
+    if len(found := sorted(corpus.rows.unique("language"))) > 1:
+        raise ValueError(f"corpus {choice.corpus!r} has {len(found)} languages, and each would be translated into the "
+                         f"others' places: choose one with --languages, e.g. {found[0]}")
     translator = translation.Translator(choice.model, CACHE / "translations", choice.revision)
     rows = translation.parallel(corpus.rows.remove_columns("hashes"), translator, choice.to, counts)
     files.write(choice.output, (json.dumps({key: value for key, value in row.items() if value or key == "negatives"},

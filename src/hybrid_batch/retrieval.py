@@ -20,6 +20,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from hybrid_batch.data.files import write
+
 DECIMALS = 6
 
 
@@ -205,7 +207,7 @@ def encode_shards(encoder, collection, folder, shard=50_000, batch_size=16, prog
                                  f"--shards")
         manifest = kept
     else:
-        _write_json(folder / "manifest.json", manifest)
+        write(folder / "manifest.json", json.dumps(manifest, indent=1))
     files = (folder / f"shard-{number:05}.npz" for number in itertools.count())
     done = list(itertools.takewhile(Path.exists, files))
     if "passages" in manifest and len(done) == -(-manifest["passages"] // shard):
@@ -229,7 +231,7 @@ def encode_shards(encoder, collection, folder, shard=50_000, batch_size=16, prog
     if not read:
         raise ValueError(f"{collection.name!r} has no passages in {collection.language!r}: look into "
                          f"{collection.corpus[0]}")
-    _write_json(folder / "manifest.json", manifest | {"passages": read})
+    write(folder / "manifest.json", json.dumps(manifest | {"passages": read}, indent=1))
     return done
 
 
@@ -248,7 +250,3 @@ def _write(path, save):
     with open(partial, "wb") as stream:
         save(stream)
     os.replace(partial, path)
-
-
-def _write_json(path, content):
-    _write(path, lambda stream: stream.write(json.dumps(content, indent=1).encode()))

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from torch.utils.data import Sampler
 
-from hybrid_batch.data.corpora import EMPTY, text_hashes
+from hybrid_batch.data.corpora import EMPTY, codes, text_hashes
 
 PAIRINGS = ("mixed", "mono", "cross")
 ATTEMPTS = 20  # at a batch, before the table is refused
@@ -88,15 +87,10 @@ class Index:
     columns item, group, language, task and hashes, as corpora.table makes them."""
 
     def __init__(self, rows):
-        def codes(column):
-            texts = rows.select_columns([column]).with_format("arrow")[:][column]
-            encoded = pa.chunked_array(texts).dictionary_encode().combine_chunks()
-            return encoded.indices.to_numpy().astype(np.int32), encoded.dictionary
-
-        self.item, items = codes("item")                               # (rows,)
-        self.group, _ = codes("group")
-        self.language, languages = codes("language")
-        self.task, tasks = codes("task")
+        self.item, items = codes(rows, "item")                               # (rows,)
+        self.group, _ = codes(rows, "group")
+        self.language, languages = codes(rows, "language")
+        self.task, tasks = codes(rows, "task")
         self.languages, self.tasks = languages.to_pylist(), tasks.to_pylist()
         cells = (self.item.astype(np.int64) * len(languages) + self.language) * len(tasks) + self.task
         cells.sort()

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
 from hybrid_batch.data import files, hygiene
-from hybrid_batch.data.corpora import CHUNK, EMPTY, text_hashes
+from hybrid_batch.data.corpora import CHUNK, EMPTY, codes, text_hashes
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -20,9 +20,10 @@ def card(corpus, benchmarks=()):
     """A dict for JSON: about the corpus (title, licence, revision ...), languages (rows, items, groups, what was left
     out, repeated texts, lengths in characters at QUANTILES), coverage (items that two languages share) and
     contamination (for each benchmark rows and items, and rows by reason)."""
-    languages, language = _codes(corpus.rows, "language")
-    items, item = _codes(corpus.rows, "item")
-    _, group = _codes(corpus.rows, "group")
+    language, languages = codes(corpus.rows, "language")
+    item, items = codes(corpus.rows, "item")
+    group, _ = codes(corpus.rows, "group")
+    languages = languages.to_pylist()
     hashes, start = text_hashes(corpus.rows)
     query, passage = hashes[start[:-1]], hashes[start[:-1] + 1]
     frame = pd.DataFrame({"language": language, "item": item, "group": group, "query": query, "passage": passage,
@@ -51,12 +52,6 @@ def card(corpus, benchmarks=()):
             "held out": int(reasons.get("held out", 0)), "languages": table,
             "coverage": {"languages": [languages[i] for i in order], "items": shared[np.ix_(order, order)].tolist()},
             "contamination": {benchmark.name: _found(hygiene.report(corpus, benchmark)) for benchmark in benchmarks}}
-
-
-def _codes(rows, column):
-    texts = pa.chunked_array(rows.select_columns([column]).with_format("arrow")[:][column])
-    encoded = texts.dictionary_encode().combine_chunks()
-    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
 
 
 def _lengths(rows):

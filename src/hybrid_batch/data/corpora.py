@@ -180,6 +180,13 @@ def table(rows, prefix=""):
     return pa.table(columns, schema=FEATURES.arrow_schema)
 
 
+def codes(rows, column):
+    """A column of texts as numbers, (rows,), and the texts that they stand for, an Arrow array."""
+    texts = pa.chunked_array(rows.select_columns([column]).with_format("arrow")[:][column])
+    encoded = texts.dictionary_encode().combine_chunks()
+    return encoded.indices.to_numpy().astype(np.int32), encoded.dictionary
+
+
 def text_hashes(rows):
     """The column hashes, without reading a text: (hashes, start), a row's being hashes[start[row]:start[row + 1]]."""
     hashes, start = [np.zeros(0, np.uint64)], [np.zeros(1, np.int64)]

@@ -116,10 +116,10 @@ def _json(stream, _):
     yield from enumerate(content if isinstance(content, list) else [content], 1)
 
 
-def _table(stream, columns, **form):
+def _table(stream, columns, delimiter):
     lines = (line.decode("utf-8") for line in stream)
     start = 1
-    if form["delimiter"] == "\t":  # no quoting: a quotation mark is a letter like any other
+    if delimiter == "\t":  # no quoting: a quotation mark is a letter like any other
         start, splits = (1, len(columns) - 1) if columns else (2, -1)  # the last column may hold tabs
         rows = (line.rstrip("\r\n").split("\t", splits) for line in lines)
     else:
@@ -143,8 +143,8 @@ def _parquet(stream, _):
 
 
 READERS = {".jsonl": _json_lines, ".json": _json, ".parquet": _parquet,
-           ".tsv": lambda stream, columns: _table(stream, columns, delimiter="\t"),
-           ".csv": lambda stream, columns: _table(stream, columns, delimiter=",")}
+           ".tsv": lambda stream, columns: _table(stream, columns, "\t"),
+           ".csv": lambda stream, columns: _table(stream, columns, ",")}
 
 
 def checksum(files):
