@@ -55,6 +55,15 @@ def main(arguments=None):
     translate.add_argument("--revision", help="of the model; it must hold safetensors")
     translate.add_argument("-o", "--output", required=True, help="the .jsonl file to write")
 
+    grid = verbs.add_parser("study", help="make the runs of a study and collect its results",
+                            description="Make the runs of studies/NAME.yaml that have no row in results/NAME yet. An "
+                                        "interrupted study goes on where it stopped.")
+    grid.add_argument("name", help="a file in studies/, e.g. gpu, cpu-use, cpu-e5, smoke")
+    grid.add_argument("--data", help="the folder that holds the folders of data sets and benchmarks")
+    grid.add_argument("--shard", default="1/1", metavar="I/N", help="only each N-th run from the I-th: for several "
+                                                                   "processes at once")
+    grid.add_argument("--again", action="store_true", help="make rows that are there anew")
+
     describe = verbs.add_parser("describe", help="list the parameters of the notebooks",
                                 description="List parameters with type, default and help.")
     describe.add_argument("notebook", nargs="?", help="only this one, e.g. 02_training")
@@ -119,6 +128,17 @@ def _translate(choice):
         print(f"{language}: {number} {what}")
 
 
+def _study(choice):
+    from hybrid_batch import campaign
+    try:
+        first, number = map(int, choice.shard.split("/"))
+        if not 1 <= first <= number:
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"--shard {choice.shard}: name it as I/N, from 1/N to N/N") from None
+    print(f"results: {campaign.run(choice.name, choice.data, (first - 1, number), choice.again)}")
+
+
 def _describe(choice):
     from hybrid_batch import notebooks
     for name in [choice.notebook] if choice.notebook else notebooks.sources():
@@ -127,7 +147,8 @@ def _describe(choice):
             print(f"  {key}: {entry['type']} = {entry['default']!r}\n      {entry['help']}")
 
 
-VERBS = {"run": _run, "evaluate": _evaluate, "prepare": _prepare, "translate": _translate, "describe": _describe}
+VERBS = {"run": _run, "evaluate": _evaluate, "prepare": _prepare, "translate": _translate, "study": _study,
+         "describe": _describe}
 
 if __name__ == "__main__":
     main()

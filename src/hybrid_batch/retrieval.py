@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import faiss
@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from hybrid_batch import alignment
 from hybrid_batch.data.files import write
 
 DECIMALS = 6
@@ -64,6 +65,34 @@ def remove_language_means(embeddings, benchmark):
                       centred(embeddings.passages, benchmark.passages.language))
 
 
+def only(benchmark, embeddings, languages):
+    """A benchmark and its embeddings, with the queries and the pool of some languages alone."""
+    queries = np.flatnonzero(benchmark.queries.language.isin(languages))
+    passages = np.flatnonzero(benchmark.passages.language.isin(languages))
+    place = np.full(len(benchmark.passages), -1)
+    place[passages] = np.arange(len(passages))
+    relevant = benchmark.relevant.assign(passage=place[benchmark.relevant.passage])
+    part = replace(benchmark, queries=benchmark.queries.iloc[queries].reset_index(drop=True),
+                   passages=benchmark.passages.iloc[passages].reset_index(drop=True),
+                   relevant=relevant[relevant.passage >= 0].reset_index(drop=True))
+    return part, Embeddings(embeddings.queries[queries], embeddings.passages[passages])
+
+
+def probe(encoder, probes, batch_size=32):
+    """Translation accuracy, see alignment: {"tatoeba": {language: with English}, "ntrex": {"language language": ...}}.
+    Both sentences are encoded as passages."""
+    def encode(texts):
+        return encoder.encode(texts, prompt_name="passage", batch_size=batch_size, convert_to_numpy=True,
+                              normalize_embeddings=True, show_progress_bar=False)
+
+    tatoeba = {language: alignment.translation_accuracy(encode(texts), encode(english))
+               for language, (texts, english) in probes.tatoeba.items()}
+    vectors = {language: encode(texts) for language, texts in probes.ntrex.items()}
+    return {"checksum": probes.checksum, "tatoeba": tatoeba,
+            "ntrex": {f"{x} {y}": alignment.translation_accuracy(vectors[x], vectors[y])
+                      for x, y in itertools.combinations(vectors, 2)}}
+
+
 def rank(embeddings, benchmark, top=10, chunk=512):
     """Rank the relevant passages of every query, all candidates scored.
 
@@ -79,14 +108,12 @@ def rank(embeddings, benchmark, top=10, chunk=512):
     for start in range(0, len(embeddings.queries), chunk):
         scores = np.round(embeddings.queries[start:start + chunk] @ embeddings.passages.T, DECIMALS)
         top_language[start:start + chunk] = languages.to_numpy()[codes[_best(scores, top_language.shape[1])]]
-        first, last = np.searchsorted(queries, [start, start + chunk])
-        for begin, end in _runs(queries, first, last):
-            row, relevant = scores[queries[begin] - start], passages[begin:end]
-            mixed[begin:end] = _ranks(row, relevant)
-            for code in np.unique(codes[relevant]):
-                mine = np.flatnonzero(codes[relevant] == code)
-                inside = np.searchsorted(blocks[code], relevant[mine])
-                pool[begin + mine] = _ranks(row[blocks[code]], inside)
+        here = slice(*np.searchsorted(queries, [start, start + chunk]))
+        row, relevant = queries[here] - start, passages[here]
+        mixed[here] = _ranks(scores, row, relevant)
+        for code, block in enumerate(blocks):
+            mine = np.flatnonzero(codes[relevant] == code)
+            pool[here][mine] = _ranks(scores[:, block], row[mine], np.searchsorted(block, relevant[mine]))
     return frame.assign(rank=pool, rank_mul=mixed).drop(columns=["query", "passage"]), top_language
 
 
@@ -111,7 +138,7 @@ def rank_faiss(embeddings, benchmark, depth=1000, top=10):
             place = {p: i for i, p in enumerate(found[row]) if known[i]}
             hit = [i for i in range(begin, end) if passage[positions[i]] in place]
             if hit:
-                ranks[hit] = _ranks(scores[row], [place[passage[positions[i]]] for i in hit])
+                ranks[hit] = _ranks(scores[[row]], np.zeros(len(hit), int), [place[passage[positions[i]]] for i in hit])
         return ranks, found
 
     mixed, best = search(np.arange(len(codes)), np.arange(len(benchmark.queries)), np.arange(len(frame)))
@@ -137,21 +164,27 @@ def _runs(queries, first, last):
     return zip([first, *edges], [*edges, last]) if last > first else []
 
 
-def _ranks(scores, relevant):
-    """Ranks of the candidates ``relevant`` by rounded scores, ties to their disadvantage."""
-    own = scores[relevant][:, None]                                    # (relevant, 1)
-    others_ahead = (scores >= own).sum(axis=1) - (own.T >= own).sum(axis=1)
-    place = np.empty(len(own), int)  # among the relevant ones, best first
-    place[np.argsort(-own[:, 0], kind="stable")] = np.arange(1, len(own) + 1)
-    return others_ahead + place
+def _ranks(scores, rows, relevant):
+    """Ranks by rounded scores (queries, candidates) of the candidates ``relevant`` of the queries ``rows``, both
+    (pairs,), sorted by query; ties to their disadvantage."""
+    own = scores[rows, relevant]                                       # (pairs,)
+    ahead = np.array([np.count_nonzero(scores[row] >= score) for row, score in zip(rows, own)], int)
+    order = np.lexsort((-own, rows))  # of each query, the best first
+    same = (np.diff(rows[order]) == 0) & (np.diff(own[order]) == 0)
+    ends = np.append(np.flatnonzero(~same) + 1, len(own))  # of the stretches of equal scores
+    places = np.arange(len(own))
+    ranks = np.empty(len(own), int)  # those as good as it are ahead, but of the relevant ones only those before it
+    ranks[order] = ahead[order] - ends[np.searchsorted(ends, places, "right")] + places + 1
+    return ranks
 
 
 def _best(scores, top):
-    """Columns of the ``top`` best of each row, best first, ties by column."""
-    some = np.argpartition(-scores, top - 1, axis=1)[:, :top]
-    some.sort(axis=1)
-    values = np.take_along_axis(scores, some, axis=1)
-    return np.take_along_axis(some, np.argsort(-values, axis=1, kind="stable"), axis=1)
+    """Columns of the ``top`` best of each row, best first, ties by column: (rows, top)."""
+    least = np.partition(scores, -top, axis=1)[:, -top, None]
+    rows, columns = np.nonzero(scores >= least)
+    order = np.lexsort((columns, -scores[rows, columns], rows))
+    first = np.searchsorted(rows, np.arange(len(scores)))[:, None]
+    return columns[order[first + np.arange(top)]]
 
 
 # Collections

@@ -16,6 +16,8 @@ class Settings:
     max_length: int = 256  # tokens of a text, the rest is cut
     hard_negatives: bool = True  # use the negatives of a batch that has them
     freeze_embeddings: bool = False  # leave the word embeddings as they are
+    frozen_layers: int = 0  # and so many layers above them, whose work on a text is done once; see encoders
+    bf16: bool = False  # half precision in training; where a GPU has it, it is always used
     languages: str = "uniform"  # how languages are drawn: uniform, or size
     eval_every: int = 50  # steps between two looks at the validation loss
     eval_batches: int = 10  # batches of a look, the same each time

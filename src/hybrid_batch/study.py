@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hybrid_batch import metrics, statistics
+from hybrid_batch import alignment, metrics, statistics
 from hybrid_batch.data import corpora, files, hygiene
 from hybrid_batch.data.benchmarks import load_benchmark
+from hybrid_batch.data.probes import load_probes
 from hybrid_batch.settings import Settings
 
 RUNS = corpora.ROOT / "runs"
@@ -38,6 +39,9 @@ class Experiment:
     corpus, reasoning_corpus, validation: names, see corpora.load_corpus, as are data, limit and consent; validation
     None takes what the corpus holds out.
     answers="shuffled" is the control in which reasoning batches teach a wrong option of each item as the right one.
+    reasoning_corpus: what is drawn at share rho; of other tasks too, as a control. reasoning_limit: as limit, for it.
+    unseen: languages that are measured, not trained on. subset: languages whose pool alone is searched, too.
+    probes: whether the alignment of the space is measured, too, see alignment.
     interpolation: weights w at which the encoder before and after training, mixed, is measured too."""
 
     strategy: str | None
@@ -51,7 +55,11 @@ class Experiment:
     benchmarks: tuple = ("encyclo11",)
     data: str | None = None
     languages: tuple | None = None
+    unseen: tuple = ()
+    subset: tuple = ()
+    probes: bool = False
     limit: int | None = None
+    reasoning_limit: int | None = None
     consent: str | None = None
     validation: str | None = None
     interpolation: tuple = ()
@@ -111,7 +119,7 @@ class Run:
         return metrics.per_query(self.ranks(benchmark, system))
 
     def _file(self, benchmark, system, what):
-        return self.folder / f"{Path(benchmark).name}.{system.replace(' ', '-')}.{what}"
+        return self.folder / f"{Path(benchmark).name.replace(' ', '-')}.{system.replace(' ', '-')}.{what}"
 
 
 def run(experiment, cache=None):
@@ -144,9 +152,13 @@ def run(experiment, cache=None):
 def _canonical(e):
     """The experiment e with what does not apply to it left at its default, so that it is made once."""
     if e.strategy is None:
-        return Experiment(None, encoder=e.encoder, benchmarks=e.benchmarks, data=e.data, languages=e.languages)
-    plain = {} if e.rho else dict(reasoning="hybrid", answers="right", reasoning_corpus="encyclo11-reasoning")
-    return replace(e, **plain, **({} if e.strategy == "Hybrid" else {"alpha": 0.5}))
+        return Experiment(None, encoder=e.encoder, benchmarks=e.benchmarks, data=e.data, languages=e.languages,
+                          subset=e.subset, probes=e.probes)
+    if not e.rho:
+        e = replace(e, reasoning="hybrid", answers="right", reasoning_corpus="encyclo11-reasoning", reasoning_limit=None)
+    if e.strategy == "Hybrid" and e.alpha in (0, 1):
+        e = replace(e, strategy="X-X-mono" if e.alpha else "X-Y")
+    return e if e.strategy == "Hybrid" else replace(e, alpha=0.5)
 
 
 def load_training(experiment):
@@ -155,17 +167,22 @@ def load_training(experiment):
     if experiment.strategy is None:
         return None, None
 
-    def load(name, split):
-        languages = corpora.having(name, experiment.languages) or experiment.languages  # none of them: says so
-        return corpora.load_corpus(name, split, languages, experiment.data, experiment.limit,
-                                   consent=experiment.consent)
+    wanted = experiment.languages
+    if experiment.unseen:
+        wanted = [code for code in wanted or corpora.LANGUAGES if code not in experiment.unseen]
+
+    def load(name, split, limit=experiment.limit):
+        languages = corpora.having(name, wanted) or wanted  # none of them: says so
+        return corpora.load_corpus(name, split, languages, experiment.data, limit, consent=experiment.consent)
 
     training = load(experiment.corpus, "train")
     held_out = [name for name in experiment.corpus.split("+") if not name.endswith(".jsonl")]  # a file has no splits
     held_out = experiment.validation or "+".join(held_out) or "encyclo11"
     validation = load(held_out, "validation")
     if experiment.rho:
-        extra = load(experiment.reasoning_corpus, "train")
+        extra = load(experiment.reasoning_corpus, "train", experiment.reasoning_limit or experiment.limit)
+        if set(extra.rows.unique("task")) != {"reasoning"}:  # a control: it takes the place of reasoning
+            extra = corpora.as_task(extra, "reasoning")
         if experiment.answers == SHUFFLED:
             extra = corpora.shuffle_answers(extra, experiment.settings.seed)
         training = corpora.join(training, extra)
@@ -187,7 +204,7 @@ def _make(experiment, training, validation, benchmarks, folder):
         steps = int(log.step.max())
         if experiment.keep_encoder:
             encoder.save(str(folder / "encoder"))
-    trained, result = time.time(), Run(folder)
+    trained, result, probed = time.time(), Run(folder), None
     after = encoders.parameters(encoder) if experiment.interpolation else None
     measured = {name: dict(checksum=b.checksum, queries=len(b.queries), passages=len(b.passages), systems=[])
                 for name, b in benchmarks.items()}
@@ -201,22 +218,41 @@ def _make(experiment, training, validation, benchmarks, folder):
             if weight is None:
                 systems["means removed"] = retrieval.remove_language_means(systems[system], benchmark)
             for system, vectors in systems.items():
-                ranks, top = retrieval.rank(vectors, benchmark)
-                ranks.to_parquet(result._file(name, system, "ranks.parquet"))
-                table = pd.DataFrame(top, columns=[f"top{i + 1}" for i in range(top.shape[1])])
-                table["query_language"] = benchmark.queries.language
-                table.to_parquet(result._file(name, system, "top.parquet"))
-                np.savez(result._file(name, system, "vectors.npz"), passages=vectors.passages.astype(np.float16),
-                         languages=benchmark.passages.language.to_numpy(str))
+                _keep(result, name, system, benchmark, vectors)
                 measured[name]["systems"].append(system)
+                space = dict(language_variance=alignment.language_variance(
+                    vectors.passages, benchmark.passages.language.to_numpy(str)))
+                if experiment.probes:
+                    space["hubness"] = alignment.hubness(vectors.queries, vectors.passages)
+                measured[name].setdefault("space", {})[system] = space
+                if experiment.subset and system == "plain":
+                    part = f"{name} {' '.join(experiment.subset)}"
+                    chosen, inside = retrieval.only(benchmark, vectors, experiment.subset)
+                    _keep(result, part, system, chosen, inside)
+                    measured.setdefault(part, dict(measured[name], queries=len(chosen.queries),
+                                                   passages=len(chosen.passages), systems=[]))["systems"].append(system)
+        if weight is None and experiment.probes:
+            probed = retrieval.probe(encoder, load_probes(experiment.data, experiment.languages))
     manifest = {
         "name": experiment.name, "experiment": asdict(experiment), "steps": steps,
         "shares": {str(kind): share for kind, share in (mixture or {}).items()},
         "corpus": training and dict(name=training.name, checksum=training.checksum, rows=len(training.rows),
-                                    **training.about), "benchmarks": measured, "device": device_name(encoder.device),
+                                    **training.about), "benchmarks": measured, "probes": probed, "device": device_name(encoder.device),
         "seconds": {"training": round(trained - start, 1), "evaluation": round(time.time() - trained, 1)},
         **environment()}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+
+def _keep(run, name, system, benchmark, vectors):
+    """Rank, and leave in the run's folder what its methods read."""
+    from hybrid_batch import retrieval
+    ranks, top = retrieval.rank(vectors, benchmark)
+    ranks.to_parquet(run._file(name, system, "ranks.parquet"))
+    table = pd.DataFrame(top, columns=[f"top{i + 1}" for i in range(top.shape[1])])
+    table["query_language"] = benchmark.queries.language
+    table.to_parquet(run._file(name, system, "top.parquet"))
+    np.savez(run._file(name, system, "vectors.npz"), passages=vectors.passages.astype(np.float16),
+             languages=benchmark.passages.language.to_numpy(str))
 
 
 @functools.lru_cache(maxsize=1)

@@ -37,7 +37,8 @@ def train(encoder, corpus, strategy, settings=Settings(), validation=None, folde
     torch.manual_seed(settings.seed)  # dropout
     own_length = encoder.max_seq_length
     encoder.max_seq_length = min(settings.max_length, own_length or settings.max_length)
-    encoders.freeze_embeddings(encoder, settings.freeze_embeddings)
+    encoders.freeze_embeddings(encoder, settings.freeze_embeddings or bool(settings.frozen_layers))
+    encoders.freeze_layers(encoder, settings.frozen_layers)
     cuda = encoder.device.type == "cuda"
     looks = {} if validation is None else dict(
         eval_strategy="steps", eval_steps=settings.eval_every, load_best_model_at_end=True,
@@ -46,7 +47,7 @@ def train(encoder, corpus, strategy, settings=Settings(), validation=None, folde
         output_dir=str(folder or "runs/none"), max_steps=settings.steps,
         per_device_train_batch_size=2 * settings.batch_size, per_device_eval_batch_size=2 * settings.batch_size,
         learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, optim="adamw_torch",
-        lr_scheduler_type="linear", warmup_steps=settings.warmup, bf16=cuda and torch.cuda.is_bf16_supported(),
+        lr_scheduler_type="linear", warmup_steps=settings.warmup, bf16=settings.bf16 or cuda and torch.cuda.is_bf16_supported(),
         seed=settings.seed, data_seed=settings.seed, use_cpu=encoder.device.type == "cpu",
         save_strategy="no" if folder is None else "steps", save_steps=settings.eval_every,
         logging_steps=1, report_to="none", disable_tqdm=True, dataloader_num_workers=0,

@@ -40,6 +40,8 @@ class UniversalSentenceEncoder(InputModule):
     """
 
     config_keys = ["max_seq_length"]
+    trunk_frozen = False
+    memory = {}  # of all copies: what the trunk as it was loaded makes of a text, by its ids
 
     def __init__(self, tokenizer, weights, max_seq_length=None):
         super().__init__()
@@ -68,6 +70,17 @@ class UniversalSentenceEncoder(InputModule):
         return [BEGIN, *(ids or [UNKNOWN])[:room], END]
 
     def forward(self, features, **_):
+        total = self._remembered(features) if self.trunk_frozen else self.trunk(features)  # (texts, 1280)
+        root = features["attention_mask"].sum(1, keepdim=True).sqrt().to(total.dtype)  # (texts, 1)
+        # What is summed is every piece's projection; projecting the sum is the same, and cheaper.
+        mean = linear(total / root, self.project.weight) + root * self.project.bias  # (texts, 512)
+        for block, activation in zip(self.residual, (relu, torch.tanh)):
+            mean = activation(block(mean))                             # (texts, 320), (texts, 512)
+        features["sentence_embedding"] = mean
+        return features
+
+    def trunk(self, features):
+        """Sum over the pieces of a text of embeddings and convolutions: (texts, 1280)."""
         # The texts are laid end to end, with empty places between them, since a batch of several languages would be
         # padding for the most part.
         room = pad(features["attention_mask"], (GAP, 0), value=1).bool()  # (texts, length + gap)
@@ -76,14 +89,22 @@ class UniversalSentenceEncoder(InputModule):
         parts = self.reduce_norm(self.reduce(pieces)).T.chunk(len(ORDERS))  # (256, places) each
         parts = [ngrams(part, mask).T for ngrams, part in zip(self.ngrams, parts)]
         places = self.norm(torch.cat([pieces, *parts], -1)) * mask[:, None]  # (places, 1280)
-        total = torch.stack([text.sum(0) for text in places.split(room.sum(1).tolist())])  # (texts, 1280)
-        root = features["attention_mask"].sum(1, keepdim=True).sqrt().to(total.dtype)  # (texts, 1)
-        # What is summed is every piece's projection; projecting the sum is the same, and cheaper.
-        mean = linear(total / root, self.project.weight) + root * self.project.bias  # (texts, 512)
-        for block, activation in zip(self.residual, (relu, torch.tanh)):
-            mean = activation(block(mean))                             # (texts, 320), (texts, 512)
-        features["sentence_embedding"] = mean
-        return features
+        return torch.stack([text.sum(0) for text in places.split(room.sum(1).tolist())])
+
+    def freeze_trunk(self, frozen=True):
+        """Train the projection and the residual network only, and remember what the rest makes of a text."""
+        for part in (self.embedding, self.reduce, self.reduce_norm, self.ngrams, self.norm):
+            part.requires_grad_(not frozen)
+        self.trunk_frozen = frozen
+
+    def _remembered(self, features):
+        mask = features["attention_mask"].bool()
+        keys = [row[here].cpu().numpy().tobytes() for row, here in zip(features["input_ids"], mask)]
+        if new := [i for i, key in enumerate(keys) if key not in self.memory]:
+            with torch.no_grad():
+                total = self.trunk({name: features[name][new] for name in ("input_ids", "attention_mask")})
+            self.memory.update(zip((keys[i] for i in new), total.cpu()))
+        return torch.stack([self.memory[key] for key in keys]).to(mask.device)
 
     def get_input_embeddings(self):
         return self.embedding

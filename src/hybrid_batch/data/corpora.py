@@ -286,6 +286,12 @@ def select(corpus, wanted, why):
     return replace(corpus, rows=corpus.rows.select(np.flatnonzero(wanted)), key=f"{corpus.key} {why}")
 
 
+def as_task(corpus, task):
+    """The corpus with its rows said to be of another task, so that a strategy draws them in that one's place."""
+    rows = corpus.rows.remove_columns("task").add_column("task", [task] * len(corpus.rows))
+    return replace(corpus, rows=rows.cast(FEATURES), key=f"{corpus.key} as {task}")
+
+
 def shuffle_answers(corpus, seed=0):
     """The control corpus: for each item one of the wrong options, the same in all its languages, takes the
     place of the right one (if it has the same ones in all). Rows without negatives stay as they are."""

@@ -100,6 +100,16 @@ def _parallel(source, language, part, tally):
         yield dict(item=str(record["id"]), query=record["question"], passage=record["question"])
 
 
+def _sentences(source, language, part, tally):
+    """As _parallel, for several fields of a record whose id is the same in all languages. The file's name begins with
+    the split."""
+    fields = source.entry["fields"]
+    for where, record in source.records(language, part, tally, "id", *fields):
+        for field in fields:
+            text = " ".join(record[field].split())
+            yield dict(item=f"{_stem(where).split('.')[0]}/{record['id']}/{field}", query=text, passage=text)
+
+
 # Reasoning: items with stem, options, answer (the number of the right option), item, subject
 
 
@@ -265,6 +275,7 @@ def _stem(where):
     return re.sub(r"\.(jsonl|json|tsv|csv|parquet)(\.gz)?$", "", Path(where.rpartition(", ")[0]).name)
 
 
-READERS = {"qa": _qa, "mfaq": _mfaq, "mmarco": _mmarco, "parallel": _parallel, "choices": _choices, "xnli": _xnli,
+READERS = {"qa": _qa, "mfaq": _mfaq, "mmarco": _mmarco, "parallel": _parallel, "sentences": _sentences,
+           "choices": _choices, "xnli": _xnli,
            "xcopa": _xcopa, "exams": _exams,
            "numbers": _numbers, "cloze": _cloze, "bigbench": _bigbench}

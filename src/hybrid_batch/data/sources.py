@@ -85,7 +85,7 @@ def open_source(name, data=None, languages=None, keep="content", limit=None, con
                        for in_file in ([names[code]] if isinstance(names[code], str) else names[code])]
                 for code in names if not languages or code in languages}
     extra = entry.get("extra", [])
-    found = files.locate(name, sorted({p for part in patterns.values() for p in part} | set(extra)), data,
+    found = files.locate(entry.get("folder", name), sorted({p for part in patterns.values() for p in part} | set(extra)), data,
                          entry.get("repo"), entry.get("revision"), entry.get("stream", False))
     parts = {code: list(dict.fromkeys(file for pattern in part for file in found[pattern]))
              for code, part in patterns.items()}

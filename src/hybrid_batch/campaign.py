@@ -1,0 +1,223 @@
+"""Studies: a grid of experiments in one YAML file, run by one command, and its results, small enough to commit.
+
+A study, studies/NAME.yaml, has *parts*, each with *cells* (conditions), each trained with several seeds. A run leaves
+one row in results/NAME: manifests.jsonl says how it was made, figures.csv what it gave, languages.parquet the same by
+languages, groups-BENCHMARK.npz what intervals and tests need. There is no text of a corpus in them.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from hybrid_batch import metrics, statistics, study
+from hybrid_batch.data import corpora, files
+from hybrid_batch.settings import Settings
+
+STUDIES = corpora.ROOT / "studies"
+RESULTS = corpora.ROOT / "results"
+EXPERIMENT = {f.name for f in fields(study.Experiment)} - {"settings"}
+SETTINGS = {f.name for f in fields(Settings)} - EXPERIMENT
+PART = {"seeds", "cells"}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that a study asks for."""
+
+    part: str
+    cell: str
+    experiment: study.Experiment
+
+    @property
+    def key(self):
+        """Names the run in the results: of what is trained and measured, not of the code, data folder or machine."""
+        identity = asdict(study._canonical(replace(self.experiment, data=None)))
+        if self.experiment.strategy is None:
+            identity.pop("settings")
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def load(name):
+    """A study's file as a dict. ``base`` names another study, whose entries it takes over and changes; a part set to
+    null is left out. Raises ValueError that names what is wrong."""
+    path = STUDIES / f"{name}.yaml"
+    if not path.exists():
+        raise ValueError(f"study {name!r} is unknown; choose from {', '.join(sorted(p.stem for p in STUDIES.glob('*.yaml')))}")
+    content = yaml.safe_load(path.read_text())
+    if "base" not in content:
+        return content
+    base = load(content.pop("base"))
+    for entry in ("corpora", "experiment", "parts", "comparisons"):
+        base[entry] = {**base.get(entry, {}), **content.pop(entry, {})}
+    for entry in ("parts", "comparisons"):
+        base[entry] = {name: body for name, body in base[entry].items() if body}
+    return {**base, **content}
+
+
+def plan(name, data=None):
+    """All runs of a study, in order: a list of Planned. A run may belong to several parts. Raises ValueError for an
+    entry that is neither of an Experiment nor of Settings."""
+    content = load(name)
+    planned = []
+    for part, body in content["parts"].items():
+        for cell, own in body["cells"].items():
+            values = {**content["experiment"], **{k: v for k, v in body.items() if k not in PART}, **(own or {})}
+            if unknown := set(values) - EXPERIMENT - SETTINGS:
+                raise ValueError(f"study {name!r}, {part}, {cell}: {sorted(unknown)[0]!r} is neither of an experiment "
+                                 f"nor a setting")
+            for key in ("corpus", "reasoning_corpus"):
+                if key in values:
+                    values[key] = content["corpora"].get(values[key], values[key])
+            chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in EXPERIMENT}
+            settings = Settings(**{k: v for k, v in values.items() if k in SETTINGS})
+            experiment = study.Experiment(**{"strategy": None, **chosen}, data=data, settings=settings)
+            seeds = [0] if experiment.strategy is None else content.get("seeds") or body["seeds"]
+            planned += [Planned(part, cell, e) for e in study.seeds(experiment, seeds)]
+    return planned
+
+
+def run(name, data=None, shard=(0, 1), again=False):
+    """Make all runs of a study that have no row yet, then collect the results. shard: (i, n), every n-th run from the
+    i-th, for several processes. again: rows of other code are made anew. An interrupted study goes on where it was."""
+    wanted = {}
+    for item in plan(name, data):
+        wanted.setdefault(item.key, item)
+    place = study.RUNS / "studies" / name
+    place.mkdir(parents=True, exist_ok=True)
+    done = set() if again else {row["key"] for row in manifests(name)}
+    mine = [item for number, item in enumerate(wanted.values()) if number % shard[1] == shard[0]]
+    for number, item in enumerate(mine, 1):
+        what = f"[{number}/{len(mine)}] {item.part}: {item.cell}, seed {item.experiment.settings.seed}"
+        if item.key in done or (place / item.key / "manifest.json").exists():
+            print(f"{what}: done", flush=True)
+            continue
+        print(what, flush=True)
+        made = study.run(item.experiment, place / "made")
+        summarise(made, item.key, place)
+        shutil.rmtree(made.folder)
+    return collect(name)
+
+
+def summarise(made, key, place):
+    """Write what is kept of a Run into the folder ``key`` of ``place``."""
+    manifest = dict(made.manifest)
+    rows, languages, groups = [], [], {}
+    for benchmark, about in manifest["benchmarks"].items():
+        for system in about["systems"]:
+            scores = made.scores(benchmark, system)
+            names = dict(key=key, benchmark=benchmark, system=system)
+            rows.append(names | _figures(made, benchmark, system, scores) | _probes(manifest, system))
+            table = metrics.per_language(scores).drop(columns=["queries", "max_rank"])
+            shares = metrics.language_shares(*made.top(benchmark, system)).stack().rename("share").reset_index()
+            shares["setting"] = np.where(shares.query_language == shares.passage_language, "Mo", "Cr")
+            table = table.merge(shares, "left", ["setting", "query_language", "passage_language"])
+            languages.append(table.assign(**names))
+            values, weights = statistics.by_group(scores)
+            groups[f"{benchmark}/{key}/{system}"] = values.to_numpy(np.float16)
+            groups[f"{benchmark}/weights"] = weights.to_numpy(np.float32)
+            groups[f"{benchmark}/figures"] = np.array([" ".join(column) for column in values.columns])
+    probed = [dict(key=key, benchmark=kind, system="plain", setting=kind, query_language=pair.split()[0],
+                   passage_language=pair.split()[-1] if kind == "ntrex" else "en", **{"recall@1": value})
+              for kind in ("tatoeba", "ntrex") for pair, value in ((manifest["probes"] or {}).get(kind, {})).items()]
+    log = made.log if manifest["steps"] else None
+    manifest |= {"key": key, "loss": None if log is None else round(float(log.loss.dropna().tail(10).mean()), 4)}
+    manifest["experiment"].pop("data")
+    manifest["corpus"] = manifest["corpus"] and {k: manifest["corpus"][k] for k in ("name", "checksum", "rows",
+                                                                                "contaminated")}
+    manifest.pop("probes")
+    partial, folder = place / f".{key}", place / key
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    pd.DataFrame(rows).to_csv(partial / "figures.csv", index=False)
+    pd.concat([*languages, pd.DataFrame(probed)]).to_parquet(partial / "languages.parquet", index=False)
+    np.savez_compressed(partial / "groups.npz", **groups)
+    (partial / "manifest.json").write_text(json.dumps(manifest))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+
+
+def _figures(made, benchmark, system, scores):
+    """The figures of one system on one benchmark, as a dict."""
+    macro, result = metrics.macro(scores), {}
+    for setting, row in macro.iterrows():
+        for measure, value in row.drop("settings").dropna().items():
+            result[f"{setting} {measure}"] = round(float(value), 6)
+    if "Cr map" in result:
+        result |= {"gap": round(result["Mo map"] - result["Cr map"], 6),
+                   "ratio": round(result["Cr map"] / result["Mo map"], 6)}
+    ranks = made.ranks(benchmark, system)
+    result["peer"] = round(float(np.mean([metrics.peer(part.rank_mul, part.passage_language)
+                                          for _, part in ranks.groupby("query_language")])), 6)
+    shares = metrics.language_shares(*made.top(benchmark, system))
+    result["own language in top 10"] = round(float(np.mean([shares.loc[c, c] if c in shares else 0
+                                                            for c in shares.index])), 6)
+    for name, value in made.manifest["benchmarks"][benchmark].get("space", {}).get(system, {}).items():
+        result[name] = round(value, 6)
+    return result
+
+
+def _probes(manifest, system):
+    if not manifest["probes"] or system != "plain":
+        return {}
+    return {kind: round(float(np.mean(list(manifest["probes"][kind].values()))), 6) for kind in ("tatoeba", "ntrex")}
+
+
+def collect(name):
+    """Bring what runs left into results/NAME; rows that are there already stay, unless they were made again. Returns
+    the folder."""
+    place, target = study.RUNS / "studies" / name, RESULTS / name
+    new = sorted(path.parent for path in place.glob("[0-9a-f]*/manifest.json"))
+    if not new:
+        return target
+    target.mkdir(parents=True, exist_ok=True)
+    keys = {folder.name for folder in new}
+    rows = [row for row in manifests(name) if row["key"] not in keys]
+    rows += [json.loads((folder / "manifest.json").read_text()) for folder in new]
+    order = {item.key: number for number, item in enumerate(reversed(plan(name)))}
+    rows.sort(key=lambda row: -order.get(row["key"], -1))
+    for table, read in (("figures.csv", pd.read_csv), ("languages.parquet", pd.read_parquet)):
+        parts = [read(folder / table) for folder in new]
+        if (target / table).exists():
+            old = read(target / table)
+            parts.insert(0, old[~old.key.isin(keys)])
+        whole = pd.concat(parts, ignore_index=True)
+        if table == "figures.csv":
+            _replace(target / table, functools.partial(whole.to_csv, index=False))
+        else:
+            for column in whole.select_dtypes("object"):
+                whole[column] = whole[column].astype("category")
+            whole[whole.select_dtypes("float").columns] = whole.select_dtypes("float").round(5).astype("float32")
+            _replace(target / table, functools.partial(whole.to_parquet, index=False, compression="zstd"))
+    arrays = {}
+    for file in [*sorted(target.glob("groups-*.npz")), *(folder / "groups.npz" for folder in new)]:
+        with np.load(file) as saved:
+            arrays |= {key: saved[key] for key in saved.files}
+    for benchmark in {key.split("/")[0] for key in arrays}:
+        mine = {key: value for key, value in arrays.items() if key.split("/")[0] == benchmark}
+        _replace(target / f"groups-{benchmark.replace(' ', '-')}.npz",
+                 lambda path, mine=mine: np.savez_compressed(path, **mine))
+    files.write(target / "manifests.jsonl", (json.dumps(row) + "\n" for row in rows))
+    from hybrid_batch import results
+    results.summarise(name)
+    return target
+
+
+def _replace(path, save):
+    """Write a file whole or not at all. save: a function of a path."""
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    save(partial)
+    os.replace(partial, path)
+
+
+def manifests(name):
+    """The manifests of a study's runs; [] before there are any."""
+    path = RESULTS / name / "manifests.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
