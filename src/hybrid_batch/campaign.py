@@ -26,6 +26,8 @@ RESULTS = corpora.ROOT / "results"
 EXPERIMENT = {f.name for f in fields(study.Experiment)} - {"settings"}
 SETTINGS = {f.name for f in fields(Settings)} - EXPERIMENT
 PART = {"seeds", "cells"}
+MEASURED = ("benchmarks", "subset", "probes", "means_removed", "interpolation", "keep_encoder", "data")
+STEPS = 250  # of a value between 0 and 1 in groups-BENCHMARK.npz
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,10 @@ class Planned:
 
     @property
     def key(self):
-        """Names the run in the results: of what is trained and measured, not of the code, data folder or machine."""
-        identity = asdict(study._canonical(replace(self.experiment, data=None)))
-        if self.experiment.strategy is None:
-            identity.pop("settings")
+        """Names the run in the results: of what is trained, not of what it is measured on, nor of code or machine."""
+        identity = asdict(study._canonical(self.experiment))
+        for field in MEASURED + (("settings",) if self.experiment.strategy is None else ()):
+            identity.pop(field)
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -92,11 +94,12 @@ def run(name, data=None, shard=(0, 1), again=False):
         wanted.setdefault(item.key, item)
     place = study.RUNS / "studies" / name
     place.mkdir(parents=True, exist_ok=True)
-    done = set() if again else {row["key"] for row in manifests(name)}
+    done = {} if again else {row["key"]: set(row["benchmarks"]) for row in manifests(name)}
     mine = [item for number, item in enumerate(wanted.values()) if number % shard[1] == shard[0]]
     for number, item in enumerate(mine, 1):
         what = f"[{number}/{len(mine)}] {item.part}: {item.cell}, seed {item.experiment.settings.seed}"
-        if item.key in done or (place / item.key / "manifest.json").exists():
+        measured = set(item.experiment.benchmarks)
+        if measured <= done.get(item.key, set()) or (place / item.key / "manifest.json").exists():
             print(f"{what}: done", flush=True)
             continue
         print(what, flush=True)
@@ -121,9 +124,16 @@ def summarise(made, key, place):
             table = table.merge(shares, "left", ["setting", "query_language", "passage_language"])
             languages.append(table.assign(**names))
             values, weights = statistics.by_group(scores)
-            groups[f"{benchmark}/{key}/{system}"] = values.to_numpy(np.float16)
-            groups[f"{benchmark}/weights"] = weights.to_numpy(np.float32)
-            groups[f"{benchmark}/figures"] = np.array([" ".join(column) for column in values.columns])
+            if system != "plain":
+                values = values.loc[:, values.columns.get_level_values(1) == "all"]
+            units = values.columns.get_level_values(2) != "rank_distance"
+            groups[f"{benchmark}/{key}/{system}/units"] = (
+                (STEPS * values.loc[:, units]).round().fillna(0).to_numpy(np.uint8))
+            groups[f"{benchmark}/{key}/{system}/distances"] = values.loc[:, ~units].fillna(0).to_numpy(np.float16)
+            for column, weight in weights.items():
+                groups[f"{benchmark}/weights/{' '.join(column)}"] = weight.to_numpy(np.float32)
+            groups[f"{benchmark}/{system.split()[0]}/units"] = np.array([" ".join(c) for c in values.columns[units]])
+            groups[f"{benchmark}/{system.split()[0]}/distances"] = np.array([" ".join(c) for c in values.columns[~units]])
     probed = [dict(key=key, benchmark=kind, system="plain", setting=kind, query_language=pair.split()[0],
                    passage_language=pair.split()[-1] if kind == "ntrex" else "en", **{"recall@1": value})
               for kind in ("tatoeba", "ntrex") for pair, value in ((manifest["probes"] or {}).get(kind, {})).items()]

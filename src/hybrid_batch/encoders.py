@@ -97,8 +97,8 @@ def freeze_layers(encoder, layers):
     most = 1 if universal else len(module.model.encoder.layer)
     if not 0 <= layers <= most:
         raise ValueError(f"frozen_layers = {layers}: this encoder has {most}")
-    if universal:
-        module.freeze_trunk(bool(layers))
+    if universal and layers:
+        module.freeze_trunk()
     elif layers:
         below = [*module.model.embeddings.parameters(), *module.model.encoder.layer[:layers].parameters()]
         for weights in below:

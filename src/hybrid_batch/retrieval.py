@@ -34,7 +34,7 @@ class Embeddings:
     passages: np.ndarray
 
 
-def embed(encoder, benchmark, batch_size=16, progress=False):
+def embed(encoder, benchmark, batch_size=64, progress=False):
     """Encode a benchmark's queries and passages, each with its prompt; equal texts once."""
     def encode(table, prompt):
         vectors = np.empty((len(table), encoder.get_embedding_dimension()), np.float32)
@@ -78,7 +78,7 @@ def only(benchmark, embeddings, languages):
     return part, Embeddings(embeddings.queries[queries], embeddings.passages[passages])
 
 
-def probe(encoder, probes, batch_size=32):
+def probe(encoder, probes, batch_size=64):
     """Translation accuracy, see alignment: {"tatoeba": {language: with English}, "ntrex": {"language language": ...}}.
     Both sentences are encoded as passages."""
     def encode(texts):

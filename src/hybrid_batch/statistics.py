@@ -80,7 +80,7 @@ def holm(p):
 
 def by_group(scores):
     """Scores of a run by groups of queries, small enough to keep: (values, weights), tables with a row a group and a
-    column a figure (setting, language or "all", measure). The figure is the sum over groups of value times weight, and
+    column a figure (setting, language or "all", measure); by language mAP alone. The figure is the sum over groups of value times weight, and
     the weights of a figure sum to 1. Languages are those of the queries. scores: see metrics.per_query."""
     values, weights = {}, {}
     measures = [name for name in scores if name in ("map", "recall@1", "recall@10", "rank_distance")]
@@ -90,7 +90,7 @@ def by_group(scores):
         share, total = counts / counts.sum(axis=0), sums / counts.sum(axis=0)  # (groups, cells)
         setting, language = (cells.get_level_values(name) for name in ("setting", "query_language"))
         for part in setting.unique():
-            for chosen in ["all", *language.unique()] if measure in ("map", "rank_distance") else ["all"]:
+            for chosen in ["all", *language.unique()] if measure == "map" else ["all"]:
                 here = (setting == part) & ((language == chosen) | (chosen == "all"))
                 weight = pd.Series(share[:, here].mean(axis=1), groups)
                 values[part, chosen, measure] = pd.Series(total[:, here].mean(axis=1), groups) / weight.where(weight > 0)

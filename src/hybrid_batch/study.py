@@ -41,6 +41,7 @@ class Experiment:
     answers="shuffled" is the control in which reasoning batches teach a wrong option of each item as the right one.
     reasoning_corpus: what is drawn at share rho; of other tasks too, as a control. reasoning_limit: as limit, for it.
     unseen: languages that are measured, not trained on. subset: languages whose pool alone is searched, too.
+    means_removed: whether it is measured with the means of languages removed, too.
     probes: whether the alignment of the space is measured, too, see alignment.
     interpolation: weights w at which the encoder before and after training, mixed, is measured too."""
 
@@ -58,6 +59,7 @@ class Experiment:
     unseen: tuple = ()
     subset: tuple = ()
     probes: bool = False
+    means_removed: bool = True
     limit: int | None = None
     reasoning_limit: int | None = None
     consent: str | None = None
@@ -153,7 +155,7 @@ def _canonical(e):
     """The experiment e with what does not apply to it left at its default, so that it is made once."""
     if e.strategy is None:
         return Experiment(None, encoder=e.encoder, benchmarks=e.benchmarks, data=e.data, languages=e.languages,
-                          subset=e.subset, probes=e.probes)
+                          subset=e.subset, probes=e.probes, means_removed=e.means_removed)
     if not e.rho:
         e = replace(e, reasoning="hybrid", answers="right", reasoning_corpus="encyclo11-reasoning", reasoning_limit=None)
     if e.strategy == "Hybrid" and e.alpha in (0, 1):
@@ -215,7 +217,7 @@ def _make(experiment, training, validation, benchmarks, folder):
             system = "plain" if weight is None else f"interpolated {weight:g}"
             print(f"evaluating: {experiment.name}, {system}, on {name}", flush=True)
             systems = {system: retrieval.embed(encoder, benchmark)}
-            if weight is None:
+            if weight is None and experiment.means_removed:
                 systems["means removed"] = retrieval.remove_language_means(systems[system], benchmark)
             for system, vectors in systems.items():
                 _keep(result, name, system, benchmark, vectors)

@@ -41,7 +41,7 @@ class UniversalSentenceEncoder(InputModule):
 
     config_keys = ["max_seq_length"]
     trunk_frozen = False
-    memory = {}  # of all copies: what the trunk as it was loaded makes of a text, by its ids
+    memory, tokens = {}, {}  # of all copies: what the trunk as it was loaded makes of a text, by its ids; ids of a text
 
     def __init__(self, tokenizer, weights, max_seq_length=None):
         super().__init__()
@@ -58,8 +58,12 @@ class UniversalSentenceEncoder(InputModule):
         self.load_state_dict(weights, assign=True)
 
     def preprocess(self, inputs, prompt=None, **_):
-        encodings = self.tokenizer.encode_batch([(prompt or "") + text for text in inputs])
-        ids = [torch.tensor(self._ids(encoding)) for encoding in encodings]
+        texts = [(prompt or "") + text for text in inputs]
+        known = self.tokens if self.trunk_frozen else {}
+        if new := [text for text in dict.fromkeys(texts) if (text, self.max_seq_length) not in known]:
+            known.update(((text, self.max_seq_length), torch.tensor(self._ids(encoding)))
+                         for text, encoding in zip(new, self.tokenizer.encode_batch(new)))
+        ids = [known[text, self.max_seq_length] for text in texts]
         return {"input_ids": pad_sequence(ids, batch_first=True),      # (texts, length)
                 "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)}
 
@@ -91,11 +95,11 @@ class UniversalSentenceEncoder(InputModule):
         places = self.norm(torch.cat([pieces, *parts], -1)) * mask[:, None]  # (places, 1280)
         return torch.stack([text.sum(0) for text in places.split(room.sum(1).tolist())])
 
-    def freeze_trunk(self, frozen=True):
+    def freeze_trunk(self):
         """Train the projection and the residual network only, and remember what the rest makes of a text."""
         for part in (self.embedding, self.reduce, self.reduce_norm, self.ngrams, self.norm):
-            part.requires_grad_(not frozen)
-        self.trunk_frozen = frozen
+            part.requires_grad_(False)
+        self.trunk_frozen = True
 
     def _remembered(self, features):
         mask = features["attention_mask"].bool()
