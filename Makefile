@@ -2,12 +2,14 @@
 PYTHON ?= python3.11
 PROFILE ?= quick
 ARGS ?=
+STUDY ?= gpu
+DATA ?= ../shared/data
 VENV := .venv
 RUN := $(VENV)/bin/python -W ignore::DeprecationWarning -m hybrid_batch
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: book html run test bench serve pair clean
+.PHONY: book html run study chapters test bench serve pair clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -17,6 +19,12 @@ book: run html  ## run the notebooks and build the book
 
 run: $(VENV)/ready  ## run the notebooks with a profile: make run PROFILE=quick ARGS="-p alpha 0.7"
 	@$(RUN) run $(PROFILE) $(ARGS)
+
+study: $(VENV)/ready  ## make the runs of a study: make study STUDY=gpu DATA=../shared/data
+	@$(RUN) study $(STUDY) --data $(DATA) $(ARGS)
+
+chapters: $(VENV)/ready  ## make all chapters of the study from results/, without computing anything anew
+	@$(RUN) chapters
 
 html: $(VENV)/ready  ## build the HTML book from the notebooks as they were run
 	@echo "=== building the book"

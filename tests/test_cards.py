@@ -72,7 +72,7 @@ def test_the_committed_cards_are_those_of_the_data(name, data):
 
 
 def test_every_local_set_has_a_committed_card(data):
-    local = {name for name, entry in sources.catalogue().items() if (data / name).is_dir()}
+    local = {name for name, entry in sources.catalogue().items() if (data / entry.get("folder", name)).is_dir()}
     assert local | {"encyclo11", "encyclo11-reasoning"} == set(COMMITTED)
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_batch.data import corpora, sources
-from hybrid_batch.data.corpora import LANGUAGES, build, hash_texts, join, load_corpus, select, shuffle_answers
+from hybrid_batch.data.corpora import (LANGUAGES, as_task, build, hash_texts, join, load_corpus, select,
+                                       shuffle_answers)
 
 ROW = dict(item="1", language="en", query="Who?", passage="She did.")
 COLUMNS = [*corpora.TEXTS, "negatives", "hashes"]
@@ -524,6 +525,19 @@ def test_chosen_rows_are_a_corpus_of_another_key(write):
     assert chosen.rows.to_list() == corpus.rows.to_list()[::3]
     assert (chosen.name, chosen.checksum, chosen.about) == (corpus.name, corpus.checksum, corpus.about)
     assert chosen.key not in (corpus.key, select(corpus, ~wanted, "the others").key)
+
+
+def test_rows_said_to_be_of_another_task_are_else_the_same():
+    corpus = load_corpus("encyclo11", languages=["de", "en"])
+    other = as_task(corpus, "reasoning")
+    assert other.rows.features == corpus.rows.features and other.rows.column_names == COLUMNS
+    assert other.rows.to_list() == [row | {"task": "reasoning"} for row in corpus.rows]
+    assert set(corpus.rows["task"]) == {"qa"}
+    assert (other.name, other.checksum, other.about) == (corpus.name, corpus.checksum, corpus.about)
+    assert len({corpus.key, other.key, as_task(corpus, "parallel").key}) == 3
+    extra = load_corpus("encyclo11-reasoning", languages=["de", "en"])
+    both = join(extra, other)
+    assert len(both.rows) == len(extra.rows) + len(other.rows) and both.rows.unique("task") == ["reasoning"]
 
 
 def test_shuffling_puts_the_same_wrong_option_in_place_of_the_right_one_in_all_languages():

@@ -2,6 +2,7 @@
 against pytrec_eval."""
 
 import os
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_batch import metrics
-from hybrid_batch.data.benchmarks import Benchmark
+from hybrid_batch.data.benchmarks import Benchmark, load_benchmark
 from hybrid_batch.data.collection import Collection
+from hybrid_batch.data.probes import Probes
 from hybrid_batch.evaluation import evaluate_collections, score
-from hybrid_batch.retrieval import (Embeddings, embed, encode_shards, fingerprint, rank, rank_faiss,
+from hybrid_batch.retrieval import (Embeddings, embed, encode_shards, fingerprint, only, probe, rank, rank_faiss,
                                     remove_language_means, search)
 
 LANGUAGES = ("de", "en", "hi")
@@ -211,6 +213,60 @@ def test_removing_language_means_centres_each_language_and_scales_to_length_one(
             lengths = np.linalg.norm(apart, axis=1, keepdims=True)
             assert np.allclose(new[here] * lengths, apart, atol=1e-6)
     assert (spread.queries == before[0]).all() and (spread.passages == before[1]).all()
+
+
+class Drawn:
+    """Encodes a text as a vector drawn for it and its prompt."""
+
+    def get_embedding_dimension(self):
+        return 8
+
+    def encode(self, texts, prompt_name, **_):
+        return unit(np.stack([np.random.default_rng(zlib.crc32(f"{prompt_name}: {text}".encode())).normal(size=8)
+                              for text in texts]))
+
+
+@pytest.mark.parametrize("languages", [["de", "en"], ["hi"], ["ar", "el", "th", "zh"]])
+def test_of_some_languages_only_ranks_are_those_of_a_benchmark_in_these_languages(languages):
+    whole, alone = load_benchmark("encyclo11"), load_benchmark("encyclo11", languages=languages)
+    vectors = embed(Drawn(), whole)
+    part, inside = only(whole, vectors, languages)
+    assert part.languages == sorted(languages) and part.counts().equals(alone.counts())
+    (ranks, top), (expected, expected_top) = rank(inside, part), rank(embed(Drawn(), alone), alone)
+    pd.testing.assert_frame_equal(ranks, expected)
+    assert top.tolist() == expected_top.tolist()
+    assert len(whole.passages) == len(vectors.passages) > len(part.passages)  # left as it was
+
+
+@pytest.mark.parametrize("vectors", ["spread", "tied"])
+def test_items_without_a_passage_in_these_languages_have_no_rank(vectors, benchmark, request):
+    embeddings = request.getfixturevalue(vectors)
+    part, inside = only(benchmark, embeddings, ["hi"])
+    found = as_dict(rank(inside, part)[0], part)
+    assert found == slow_ranks(inside, part)
+    assert set(part.queries.item) > {item for item, _, _ in found}
+    whole = rank(embeddings, benchmark)[0]
+    kept = whole[(whole.query_language == "hi") & (whole.passage_language == "hi")]
+    assert sorted(kept["rank"]) == sorted(own for own, _ in found.values())  # the pool of one language is as before
+
+
+def test_probes_are_measured_with_english_and_in_all_pairs():
+    """Sentences are numbers of places on a circle: a translation that stands elsewhere is not found."""
+    asked = []
+
+    class Circle:
+        def encode(self, texts, prompt_name, normalize_embeddings, convert_to_numpy, **_):
+            assert normalize_embeddings and convert_to_numpy
+            asked.append((prompt_name, texts))
+            turn = np.radians([float(text) for text in texts])
+            return np.stack([np.cos(turn), np.sin(turn)], axis=1).astype(np.float32)
+
+    tatoeba = {"de": (["0", "90"], ["1", "91"]), "hi": (["0", "90"], ["90", "0"])}
+    ntrex = {"de": ["0", "90", "180"], "en": ["1", "91", "181"], "hi": ["0", "180", "90"]}
+    assert probe(Circle(), Probes(tatoeba, ntrex, "abc")) == {
+        "checksum": "abc", "tatoeba": {"de": 1, "hi": 0},
+        "ntrex": {"de en": 1, "de hi": pytest.approx(1 / 3), "en hi": pytest.approx(1 / 3)}}
+    assert {prompt for prompt, _ in asked} == {"passage"} and len(asked) == 4 + 3  # each language once
 
 
 # Collections

@@ -38,12 +38,24 @@ def given_set(tmp_path, monkeypatch):
                 assert language in entry["languages"]
                 counts[what] += number
             left_out = sum(number for what, number in counts.items() if what.startswith("left out"))
-            assert "limit" in options or counts["read"] == len(rows) + left_out
+            assert "limit" in options or rows_of_a_record(entry) * counts["read"] == len(rows) + left_out
             return rows, dict(+counts)
 
         return load
 
     return given_set
+
+
+def rows_of_a_record(entry):
+    return len(entry["fields"]) if entry["reader"] == "sentences" else 1
+
+
+def place(name, data):
+    """The folder of a data set and its description; skips without it."""
+    folder = data / sources.catalogue()[name].get("folder", name)
+    if not (folder / "README.md").exists():
+        pytest.skip(f"{folder.name} is not in {data}")
+    return folder, (folder / "README.md").read_text()
 
 
 def texts(rows):
@@ -115,6 +127,46 @@ def test_texts_without_passages_are_their_own(given_set):
     rows, _ = given_set("parallel", contents, task="parallel", languages=["de", "en"])()
     assert texts(rows) == {("1", "de"): ("Wer?", "Wer?"), ("1", "en"): ("Who?", "Who?")}
     assert {row["task"] for row in rows} == {"parallel"}
+
+
+def test_every_sentence_of_a_record_is_an_item_and_its_own_passage(given_set):
+    load = given_set("sentences", {
+        "dev.de.jsonl": [{"id": 0, "one": "Schnee  fällt.", "two": "Es ist kalt.", "label": "neutral"},
+                         {"id": 1, "one": "Eis.", "two": " Es\nschmilzt. "}],
+        "dev.en.jsonl.gz": [{"id": 1, "one": "Ice.", "two": "It melts."}, {"id": 0, "one": "Snow falls.", "two": "It is cold."}],
+        "test.de.jsonl": [{"id": 0, "one": "Regen.", "two": "Es ist nass."}],
+        "test.en.jsonl": [{"id": 0, "one": "Rain.", "two": "It is wet."}],
+    }, task="parallel", languages=["de", "en"], files=["dev.{language}.jsonl*", "test.{language}.jsonl*"],
+        fields=["one", "two"])
+    rows, counts = load()
+    assert counts == {"read": 6}
+    german = {"dev/0/one": "Schnee fällt.", "dev/0/two": "Es ist kalt.", "dev/1/one": "Eis.",
+              "dev/1/two": "Es schmilzt.", "test/0/one": "Regen.", "test/0/two": "Es ist nass."}
+    english = {"dev/0/one": "Snow falls.", "dev/0/two": "It is cold.", "dev/1/one": "Ice.",
+               "dev/1/two": "It melts.", "test/0/one": "Rain.", "test/0/two": "It is wet."}
+    assert texts(rows) == {(item, code): (text, text) for code, part in (("de", german), ("en", english))
+                           for item, text in part.items()}
+    assert {row["task"] for row in rows} == {"parallel"}
+
+
+def test_a_record_without_one_of_its_sentences_is_named(given_set):
+    load = given_set("sentences", {"dev.en.jsonl": [{"id": 0, "one": "Snow.", "two": "Ice."}, {"id": 1, "one": "Rain."}]},
+                     files=["dev.{language}.jsonl"], task="parallel", fields=["one", "two"])
+    with pytest.raises(ValueError, match="dev.en.jsonl, line 2: no field 'two', only id, one"):
+        load()
+
+
+def test_several_entries_of_the_catalogue_may_read_one_folder(tmp_path, monkeypatch):
+    write(tmp_path / "shared" / "en.jsonl", [{"id": 1, "question": "Who?", "passage": "She did."}])
+    form = dict(languages=["en"], files=["{language}.jsonl"], folder="shared")
+    monkeypatch.setattr(sources, "catalogue", lambda: {
+        "texts": form | dict(reader="parallel", task="parallel"),
+        "pairs": form | dict(reader="qa", task="qa", fields=dict(item="id", query="question", passage="passage"))})
+    made = {name: list(open_source(name, tmp_path).rows(Counter())) for name in ("texts", "pairs")}
+    assert {name: texts(rows) for name, rows in made.items()} == {
+        "texts": {("1", "en"): ("Who?", "Who?")}, "pairs": {("1", "en"): ("Who?", "She did.")}}
+    with pytest.raises(FileNotFoundError, match="'shared': there is no folder .*nowhere.shared.*--data"):
+        open_source("texts", tmp_path / "nowhere")
 
 
 # Reasoning
@@ -427,7 +479,8 @@ SCRIPTS = {code: script for script, codes in {
     "HIRAGANA": "ja"}.items() for code in codes.split()}  # others are written in Latin letters
 PARALLEL = {  # languages whose items are the same, and how many; of sets where none is left out
     "mintaka-dev": ("ar de en es fr hi it ja pt", 2000), "mkqa-mia": ("ar en es fi ja km ko ms ru sv tr zh", 6758),
-    "xnli": ("ar bg de el en es fr hi ru sw th tr vi zh", 830), "okapi-arc": ("ar de es hi ru vi zh", 7753),
+    "xnli": ("ar bg de el en es fr hi ru sw th tr vi zh", 830),
+    "xnli-sentences": ("ar bg de el en es fr hi ru sw th tr vi zh", 15000), "okapi-arc": ("ar de es hi ru vi zh", 7753),
     "okapi-mmlu": ("ar de en es hi ru vi zh", 1525), "xcopa": ("et ht id it qu sw ta th tr vi zh", 600),
     "mgsm": ("bn de en es fr ja ru sw te th zh", 250), "msvamp": ("bn de en es fr ja ru sw th zh", 1000),
     "polymath": ("ar bn de en es fr id it ja ko ms pt ru sw te th vi zh", 500),
@@ -437,8 +490,7 @@ PARALLEL = {  # languages whose items are the same, and how many; of sets where 
 
 @pytest.mark.parametrize("name", LOCAL)
 def test_a_real_set_is_read_to_the_last_row(name, data, cold):
-    if not (data / name / "README.md").exists():
-        pytest.skip(f"{name} is not in {data}")
+    folder, described = place(name, data)
     entry = sources.catalogue()[name]
     if entry.get("canary"):
         with pytest.raises(ValueError, match="canary"):
@@ -446,16 +498,17 @@ def test_a_real_set_is_read_to_the_last_row(name, data, cold):
     corpus = load_corpus(name, "all", data=data, consent=entry.get("canary") and CONSENT)
 
     # As many rows as the set's own description says, kept or counted as left out, and no file is forgotten
-    counts = dict(re.findall(r"^- (\S+): (\d+)$", (data / name / "README.md").read_text(), re.M))
+    counts = dict(re.findall(r"^- (\S+): (\d+)$", described, re.M))
     source = open_source(name, data, consent=entry.get("canary") and CONSENT)
-    start = f"file://{data}/{name}/"
+    start = f"file://{folder}/"
     found = sorted(file.removeprefix(start) for part in [source.extra, *source.parts.values()] for file in part)
     assert found == sorted(counts)
     kept, told = Counter(corpus.rows["language"]), corpus.about["counts"]
     assert set(told) == set(source.parts) == set(entry["languages"])
     for code, part in source.parts.items():
         assert told[code]["read"] == sum(int(counts[file.removeprefix(start)]) for file in part)
-        assert told[code].pop("read") == sum(told[code].values()) - told[code].pop("distractors left out", 0)
+        made = rows_of_a_record(entry) * told[code].pop("read")
+        assert made == sum(told[code].values()) - told[code].pop("distractors left out", 0)
         assert told[code].pop("kept", 0) == kept[code]
         assert all(what.startswith("left out: ") for what in told[code])
 
@@ -484,8 +537,7 @@ def test_a_real_set_is_read_to_the_last_row(name, data, cold):
 
 @pytest.mark.parametrize("name", list(PARALLEL))
 def test_items_of_a_real_parallel_set_have_one_id_in_all_languages(name, data):
-    if not (data / name / "README.md").exists():
-        pytest.skip(f"{name} is not in {data}")
+    place(name, data)
     languages, number = PARALLEL[name]
     ids = defaultdict(list)
     for row in open_source(name, data, languages.split(), keep="all").rows(tally := Counter()):

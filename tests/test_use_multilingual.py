@@ -159,6 +159,78 @@ def test_copied_and_interpolated(small):
     assert torch.equal(small[0].project.weight, before["0.project.weight"])
 
 
+WORDS = ["w1 w2 w3", "w4", "", "w5 w6 w7 w8 w9 w10", "w1 w2 w3 w4 w5"]
+FROZEN = Settings(steps=4, batch_size=8, learning_rate=1e-4, frozen_layers=1)
+TRAINED = {"0.project.weight", "0.project.bias", *(
+    f"0.residual.{i}.{part}.weight" for i in (0, 1) for part in ("skip", "rise", "fall"))}
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """What frozen trunks remember, empty at first: it is shared, and this vocabulary is not the package's."""
+    for name in ("memory", "tokens"):
+        monkeypatch.setattr(UniversalSentenceEncoder, name, {})
+    return UniversalSentenceEncoder.memory
+
+
+def test_a_frozen_trunk_does_not_change_vectors(small, memory):
+    expected, short = small.encode(WORDS), [text[:5] for text in WORDS]
+    encoders.freeze_layers(small, 0)
+    assert all(weights.requires_grad for weights in small.parameters()) and not memory
+    encoders.freeze_layers(small, 1)
+    for batch_size in (1, 2, 32):  # made, and from the memory, in other companies
+        assert np.abs(small.encode(WORDS, batch_size=batch_size) - expected).max() < 1e-3
+    assert len(memory) == len(WORDS)
+    assert {name for name, weights in small.named_parameters() if weights.requires_grad} == TRAINED
+    part = small.encode(short)
+    small.max_seq_length = 4  # cut to the same two words
+    assert np.abs(small.encode(WORDS) - part).max() < 1e-3
+    with pytest.raises(ValueError, match="frozen_layers = 2: this encoder has 1"):
+        encoders.freeze_layers(small, 2)
+
+
+def test_the_work_of_a_frozen_trunk_on_a_text_is_done_once(small, memory, monkeypatch):
+    encoders.freeze_layers(small, 1)
+    vectors = small.encode(WORDS)
+    monkeypatch.setattr(UniversalSentenceEncoder, "trunk", lambda *_: pytest.fail("was called"))
+    assert np.abs(small.encode(WORDS[::-1])[::-1] - vectors).max() < 1e-6
+    with pytest.raises(pytest.fail.Exception, match="was called"):
+        small.encode(["w11"])
+
+
+def test_a_training_with_a_frozen_trunk_is_one_with_its_weights_fixed(small, memory):
+    usual, before = copy.deepcopy(small), encoders.parameters(small)
+    log = trainer.train(small, tiny.corpus(), sampler.strategy("Hybrid"), FROZEN)
+    changed = {name for name, value in encoders.parameters(small).items() if not torch.equal(value, before[name])}
+    assert changed == TRAINED
+    for name, weights in usual.named_parameters():
+        weights.requires_grad_(name in TRAINED)
+    settings = dataclasses.replace(FROZEN, frozen_layers=0, freeze_embeddings=True)
+    expected = trainer.train(usual, tiny.corpus(), sampler.strategy("Hybrid"), settings)
+    assert log.loss.tolist() == pytest.approx(expected.loss.tolist(), abs=1e-3)
+    assert np.abs(small.encode(WORDS) - usual.encode(WORDS)).max() < 0.01
+
+
+def test_a_copy_of_an_encoder_with_a_frozen_trunk_is_another_encoder(small, memory):
+    encoders.freeze_layers(small, 1)
+    vectors, other = small.encode(WORDS), copy.deepcopy(small)
+    trainer.train(other, tiny.corpus(), sampler.strategy("Hybrid"), FROZEN)
+    assert np.array_equal(small.encode(WORDS), vectors) and np.abs(other.encode(WORDS) - vectors).max() > 0.01
+
+
+def test_an_encoder_with_a_frozen_trunk_is_interpolated_saved_and_loaded(small, memory, tmp_path):
+    untrained, before = copy.deepcopy(small), encoders.parameters(small)
+    trainer.train(small, tiny.corpus(), sampler.strategy("Hybrid"), FROZEN)
+    after = encoders.parameters(small)
+    for weight in (0.0, 0.5, 1.0):
+        expected = encoders.interpolate(untrained, before, after, weight).encode(WORDS)
+        assert np.abs(encoders.interpolate(small, before, after, weight).encode(WORDS) - expected).max() < 1e-3
+    small.save(str(tmp_path / "saved"))
+    again = encoders.load(str(tmp_path / "saved"), device="cpu")
+    assert np.abs(again.encode(WORDS) - small.encode(WORDS)).max() < 1e-3
+    assert not again[0].trunk_frozen and all(weights.requires_grad for weights in again.parameters())
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_it_runs_on_a_gpu(small):
     on_cpu = small.encode(["w1 w2", "w3"])

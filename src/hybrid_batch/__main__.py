@@ -64,6 +64,9 @@ def main(arguments=None):
                                                                    "processes at once")
     grid.add_argument("--again", action="store_true", help="make rows that are there anew")
 
+    verbs.add_parser("chapters", help="make the chapters of the study from results/",
+                     description="Execute the chapters of the book that show what is in results/; minutes, no training.")
+
     describe = verbs.add_parser("describe", help="list the parameters of the notebooks",
                                 description="List parameters with type, default and help.")
     describe.add_argument("notebook", nargs="?", help="only this one, e.g. 02_training")
@@ -139,6 +142,11 @@ def _study(choice):
     print(f"results: {campaign.run(choice.name, choice.data, (first - 1, number), choice.again)}")
 
 
+def _chapters(choice):
+    from hybrid_batch import notebooks
+    print(f"executed chapters: {notebooks.render()}")
+
+
 def _describe(choice):
     from hybrid_batch import notebooks
     for name in [choice.notebook] if choice.notebook else notebooks.sources():
@@ -147,7 +155,7 @@ def _describe(choice):
             print(f"  {key}: {entry['type']} = {entry['default']!r}\n      {entry['help']}")
 
 
-VERBS = {"run": _run, "evaluate": _evaluate, "prepare": _prepare, "translate": _translate, "study": _study,
+VERBS = {"run": _run, "evaluate": _evaluate, "prepare": _prepare, "translate": _translate, "study": _study, "chapters": _chapters,
          "describe": _describe}
 
 if __name__ == "__main__":

@@ -57,10 +57,14 @@ def load(name):
     if "base" not in content:
         return content
     base = load(content.pop("base"))
-    for entry in ("corpora", "experiment", "parts", "comparisons"):
+    for entry in ("corpora", "experiment"):
         base[entry] = {**base.get(entry, {}), **content.pop(entry, {})}
     for entry in ("parts", "comparisons"):
-        base[entry] = {name: body for name, body in base[entry].items() if body}
+        own, theirs = content.pop(entry, {}), base.get(entry, {})
+        merged = {name: own.get(name, {}) and {**body, **own[name]} if name in own else body
+                  for name, body in theirs.items()}
+        base[entry] = {name: body for name, body in {**own, **merged}.items() if body}
+        base[entry] = {name: base[entry][name] for name in [*theirs, *own] if name in base[entry]}
     return {**base, **content}
 
 
@@ -88,7 +92,8 @@ def plan(name, data=None):
 
 def run(name, data=None, shard=(0, 1), again=False):
     """Make all runs of a study that have no row yet, then collect the results. shard: (i, n), every n-th run from the
-    i-th, for several processes. again: rows of other code are made anew. An interrupted study goes on where it was."""
+    i-th, for several processes. again: rows that are there are made anew, but for those that this code has just left
+    on this machine. An interrupted study goes on where it was."""
     wanted = {}
     for item in plan(name, data):
         wanted.setdefault(item.key, item)
@@ -99,14 +104,26 @@ def run(name, data=None, shard=(0, 1), again=False):
     for number, item in enumerate(mine, 1):
         what = f"[{number}/{len(mine)}] {item.part}: {item.cell}, seed {item.experiment.settings.seed}"
         measured = set(item.experiment.benchmarks)
-        if measured <= done.get(item.key, set()) or (place / item.key / "manifest.json").exists():
+        if measured <= done.get(item.key, set()) | _left(place / item.key, again):
             print(f"{what}: done", flush=True)
             continue
         print(what, flush=True)
         made = study.run(item.experiment, place / "made")
         summarise(made, item.key, place)
+        for encoder in made.folder.glob("encoder*"):  # those asked for: another cell may measure them
+            kept = place / "encoders" / f"{item.cell.replace(' ', '-')}-{item.experiment.settings.seed}" / encoder.name
+            shutil.rmtree(kept, ignore_errors=True)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(encoder, kept)
         shutil.rmtree(made.folder)
     return collect(name)
+
+
+def _left(folder, again):
+    """Benchmarks of a run that is in a folder; with again, only of one that this code has made."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text()) if path.exists() else {"benchmarks": ()}
+    return set() if again and manifest.get("code") != study.code_checksum() else set(manifest["benchmarks"])
 
 
 def summarise(made, key, place):
@@ -169,8 +186,9 @@ def _figures(made, benchmark, system, scores):
     shares = metrics.language_shares(*made.top(benchmark, system))
     result["own language in top 10"] = round(float(np.mean([shares.loc[c, c] if c in shares else 0
                                                             for c in shares.index])), 6)
-    for name, value in made.manifest["benchmarks"][benchmark].get("space", {}).get(system, {}).items():
-        result[name] = round(value, 6)
+    if benchmark in made.manifest["experiment"]["benchmarks"]:  # a part of one has the space of the whole noted
+        for name, value in made.manifest["benchmarks"][benchmark].get("space", {}).get(system, {}).items():
+            result[name] = round(value, 6)
     return result
 
 
@@ -193,7 +211,7 @@ def collect(name):
     rows += [json.loads((folder / "manifest.json").read_text()) for folder in new]
     order = {item.key: number for number, item in enumerate(reversed(plan(name)))}
     rows.sort(key=lambda row: -order.get(row["key"], -1))
-    for table, read in (("figures.csv", pd.read_csv), ("languages.parquet", pd.read_parquet)):
+    for table, read in (("figures.csv", _figures_of), ("languages.parquet", pd.read_parquet)):
         parts = [read(folder / table) for folder in new]
         if (target / table).exists():
             old = read(target / table)
@@ -218,6 +236,10 @@ def collect(name):
     from hybrid_batch import results
     results.summarise(name)
     return target
+
+
+def _figures_of(path):
+    return pd.read_csv(path, dtype={"key": str})  # 12e345678901 is no number
 
 
 def _replace(path, save):

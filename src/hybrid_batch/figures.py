@@ -180,3 +180,65 @@ def coverage(card):
     axis.set(xlabel="", ylabel="", title="Items that two languages share")
     axis.tick_params(axis="y", rotation=0)
     return figure
+
+
+def line(tables, xlabel):
+    """Figures along a quantity, with 95 % intervals: {title: table} with the columns x, label, value, low, high; a
+    panel a title, a line a label."""
+    columns = min(2, len(tables))
+    lines = -(-len(tables) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(5 * columns, 3.4 * lines), squeeze=False)
+    for axis in axes.flat[len(tables):]:
+        axis.remove()
+    for axis, (title, table) in zip(axes.flat, tables.items()):
+        for number, (name, part) in enumerate(table.groupby("label", sort=False)):
+            part = part.sort_values("x")
+            axis.errorbar(part.x + 0.006 * number, part.value, yerr=[part.value - part.low, part.high - part.value],
+                          marker=MARKERS[number], ls=["-", "--", "-.", ":"][number % 4], capsize=3, label=name,
+                          color=sns.color_palette()[number % 10])
+        axis.set(title=title, xlabel=xlabel)
+    axes[0][0].legend(frameon=False, fontsize=9)
+    figure.tight_layout()
+    return figure
+
+
+def forest(table, title=None):
+    """Differences with 95 % intervals, a line each; filled: seen after correction. table: label, difference, low,
+    high, seen, and panel."""
+    panels, names = list(dict.fromkeys(table.panel)), list(dict.fromkeys(table.label))
+    figure, axes = plt.subplots(1, len(panels), figsize=(2.4 * len(panels) + 2.6, 0.36 * len(names) + 1.4), sharey=True,
+                                squeeze=False)
+    for axis, panel in zip(axes[0], panels):
+        axis.axvline(0, color="0.4", lw=1)
+        part = table[table.panel == panel].set_index("label").reindex(names)
+        for place, row in enumerate(part.itertuples()):
+            axis.errorbar(row.difference, place, xerr=[[row.difference - row.low], [row.high - row.difference]],
+                          marker="o" if row.seen is True else "D", mfc=None if row.seen is True else "white", capsize=3,
+                          color=sns.color_palette()[0] if row.seen is True else "0.35")
+        axis.set(title=panel, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        axis.tick_params(axis="x", rotation=45)
+    if title:
+        figure.suptitle(title, x=0.02, ha="left", fontweight="bold")
+    figure.tight_layout()
+    return figure
+
+
+def pairs(tables, form=".2f", centre=None):
+    """Heatmaps by query language (rows) and passage language (columns): {title: square table}. centre: a value that
+    is white, for differences."""
+    columns, lines = min(2, len(tables)), -(-len(tables) // 2)
+    figure, axes = plt.subplots(lines, columns, figsize=(5.4 * columns, 4.9 * lines), squeeze=False)
+    for axis in axes.flat[len(tables):]:
+        axis.remove()
+    low = min(table.min().min() for table in tables.values())
+    high = max(table.max().max() for table in tables.values())
+    if centre is not None:
+        high = max(abs(low - centre), abs(high - centre))
+        low, high = centre - high, centre + high
+    for axis, (title, table) in zip(axes.flat, tables.items()):
+        sns.heatmap(table, ax=axis, annot=True, fmt=form, cmap="Blues" if centre is None else "PuOr", vmin=low, vmax=high,
+                    square=True, cbar=False, linewidths=0.5, annot_kws={"fontsize": 7.5})
+        axis.set(title=title, xlabel="passage language", ylabel="query language")
+        axis.tick_params(axis="y", rotation=0)
+    figure.tight_layout()
+    return figure

@@ -116,6 +116,15 @@ def run(profile_name="quick", overrides=None, only=None, output=None):
     return output
 
 
+def render():
+    """Execute the chapters of the book that have code, from what is in results/, and nothing else; returns the folder
+    where the book's table of contents looks for them."""
+    for name, path in chapters().items():
+        print(f"=== chapter {name}", flush=True)
+        execute(path, {}, BOOK / f"{name}.ipynb")
+    return BOOK
+
+
 def execute(source, values, path):
     """Execute one notebook source with these parameters into ``path``; skipped if it is there
     and nothing changed. A notebook that fails leaves its traceback, not a file."""
@@ -124,7 +133,7 @@ def execute(source, values, path):
     reads = [index] if "load_index" in source.read_text() and index.exists() else []
     package = Path(__file__).parent
     for file in [*sorted(package.rglob("*.py")), *sorted(package.rglob("*.yaml")), *sorted(OWN.rglob("*.json*")),
-                 *sorted((ROOT / "results").rglob("*.json")), *reads]:
+                 *sorted((ROOT / "results").rglob("*.[cj]s*")), *reads]:
         digest.update(file.read_bytes())
     made = json.loads(path.read_text())["metadata"].get("fingerprint") if path.exists() else None
     if made == digest.hexdigest():
@@ -132,6 +141,7 @@ def execute(source, values, path):
         return path
     notebook = jupytext.read(source)
     notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         partial = Path(folder) / path.name
         done = papermill.execute_notebook(notebook, str(partial), parameters=values, cwd=str(ROOT), progress_bar=False,

@@ -213,6 +213,8 @@ def _make(experiment, training, validation, benchmarks, folder):
     for weight in (None, *experiment.interpolation):
         if weight is not None:
             encoders.interpolate(encoder, before, after, weight)
+            if experiment.keep_encoder:
+                encoder.save(str(folder / f"encoder-{weight:g}"))
         for name, benchmark in benchmarks.items():
             system = "plain" if weight is None else f"interpolated {weight:g}"
             print(f"evaluating: {experiment.name}, {system}, on {name}", flush=True)
