@@ -18,8 +18,9 @@ import pytest
 from hybrid_batch.data import cards, corpora, sources
 
 ROOT = corpora.ROOT
-PAGES = ["book/introduction", "book/running", "book/glossary", "book/bibliography", *(f"runs/book/{name}" for name in (
-    "method", "metrics", "data", "01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning"))]
+PAGES = ["book/introduction", "book/running", "book/preregistration", "book/glossary", "book/bibliography", *(f"runs/book/{name}" for name in (
+    "method", "metrics", "data", "01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning", "study",
+    "study_languages", "study_alpha", "study_reasoning", "study_bias", "study_best", "study_claims", "explorer"))]
 
 
 MADE = shutil.ignore_patterns(".git", ".venv", "runs", "_build", ".pytest_cache", ".hypothesis", "__pycache__", "*.egg-info")
@@ -56,7 +57,7 @@ def test_make_book_prints_where_the_book_is_and_the_table_of_results(book):
 
 def test_a_second_make_book_runs_nothing_again(book):
     done = make(book[0])
-    assert done.returncode == 0 and done.stdout.count("as it was") == 8 and "training:" not in done.stdout
+    assert done.returncode == 0 and done.stdout.count("as it was") == 16 and "training:" not in done.stdout
 
 
 def test_bias_falls_against_the_untrained_encoder(book):

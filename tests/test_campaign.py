@@ -17,7 +17,7 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize,
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
-from hybrid_batch import alignment, campaign, metrics, results, statistics, study
+from hybrid_batch import alignment, campaign, encoders, metrics, results, retrieval, statistics, study
 from hybrid_batch.data import benchmarks, corpora, sources
 
 STUDIES, SUMMARISE = campaign.STUDIES, results.summarise
@@ -195,7 +195,10 @@ def quick(hybrids, tmp_path, monkeypatch):
         if len(asked) == asked.stop:
             raise KeyboardInterrupt
         asked.append(keys.get(experiment, experiment))
-        return study.Run(shutil.copytree(kept.folder, cache / str(len(asked))))
+        made = study.Run(shutil.copytree(kept.folder, cache / str(len(asked))))
+        measured = {"encyclo11": kept.manifest["benchmarks"]["encyclo11"] | {"systems": ["plain"]}}  # the rest takes long
+        (made.folder / "manifest.json").write_text(json.dumps(kept.manifest | {"benchmarks": measured}))
+        return made
 
     monkeypatch.setattr(study, "run", copied)
     monkeypatch.setattr(results, "summarise", lambda name: None)
@@ -345,6 +348,8 @@ def test_an_unknown_study_is_told_those_there_are(place):
     write("heir", base="nothing")
     with pytest.raises(ValueError, match="study 'nothing' is unknown"):
         campaign.plan("heir")
+    with pytest.raises(FileNotFoundError, match="benchmark 'xquad-r': no folder nowhere"):
+        run("gpu", data="nowhere")
     with pytest.raises(FileNotFoundError, match="results/gpu holds no runs: run `python -m hybrid_batch study gpu`"):
         results.Rows("gpu")
 
@@ -395,11 +400,17 @@ def test_the_key_of_an_untrained_encoder_knows_no_settings(place):
 @pytest.mark.parametrize("name", sorted(path.stem for path in STUDIES.glob("*.yaml")))
 def test_a_study_of_the_repository_asks_for_what_there_is(name):
     plan = campaign.plan(name)
-    cells = {(item.part, item.cell) for item in plan}
+    cells = {(item.part, item.cell) for item in plan + campaign.plan("gpu")}  # what a study leaves out is not compared
     for family, asked in campaign.load(name).get("comparisons", {}).items():
         assert set(asked["figures"]) <= set(results.MACRO)
         for cell in (cell for pair in asked["pairs"] for cell in pair):
             assert results._cell(asked["part"], cell)[0] in cells, (family, cell)
+    first = {}
+    for experiment, key in ((item.experiment, item.key) for item in plan):  # a run of several parts is made once:
+        made = first.setdefault(key, experiment)  # as the first asks for it, which must measure enough for all
+        assert set(experiment.benchmarks) <= set(made.benchmarks) and set(experiment.interpolation) <= set(made.interpolation)
+        assert experiment.subset in ((), made.subset) and experiment.probes <= made.probes
+        assert experiment.means_removed <= made.means_removed and experiment.keep_encoder <= made.keep_encoder
     known = {*sources.catalogue(), "encyclo11", "encyclo11-reasoning"}
     for experiment in (item.experiment for item in plan):
         assert {*experiment.corpus.split("+"), *experiment.reasoning_corpus.split("+")} <= known
@@ -582,10 +593,17 @@ def test_the_study_runs_with_the_papers_encoders(make, tmp_path, place):
     encoder = str(make(tmp_path / "encoder"))
     write("tiny", base="smoke", seeds=[0], experiment={"encoder": encoder, "learning_rate": 1e-2}, parts={
         "alpha": None, "reasoning": None, "reproduction": {"benchmarks": ["encyclo11"], "cells": {
-            "untrained": {}, "Hybrid": {"strategy": "Hybrid", "interpolation": [0.5]}}}})
+            "untrained": {}, "Hybrid": {"strategy": "Hybrid", "interpolation": [0.5], "keep_encoder": True}}}})
     target, printed = run("tiny")
     assert len(printed) == 2 and {row["experiment"]["encoder"] for row in campaign.manifests("tiny")} == {encoder}
     maps = {(system, row["experiment"]["strategy"]): tuple(figures(target).loc[row["key"], "encyclo11", system][results.MACRO])
             for row in campaign.manifests("tiny") for system in row["benchmarks"]["encyclo11"]["systems"]}
-    assert set(maps) == {("plain", None), ("plain", "Hybrid"), ("interpolated 0.5", "Hybrid")}
-    assert len(set(maps.values())) == 3 and np.isfinite(list(maps.values())).all()  # training has moved it
+    assert set(maps) == {("interpolated 0.5", "Hybrid"), *((system, strategy) for system in ("plain", "means removed")
+                                                           for strategy in (None, "Hybrid"))}
+    assert len(set(maps.values())) == 5 and np.isfinite(list(maps.values())).all()  # training has moved it
+    benchmark = benchmarks.load_benchmark("encyclo11", languages=["de", "el", "en"])
+    for kept, system in (("encoder", "plain"), ("encoder-0.5", "interpolated 0.5")):  # they may be measured again
+        encoder = encoders.load(str(study.RUNS / "studies" / "tiny" / "encoders" / "Hybrid-0" / kept), device="cpu")
+        ranks, _ = retrieval.rank(retrieval.embed(encoder, benchmark), benchmark)
+        again = metrics.macro(metrics.per_query(ranks))["map"]
+        assert again.tolist() == pytest.approx([maps[system, "Hybrid"][results.MACRO.index(f"{s} map")] for s in again.index], abs=0.01)

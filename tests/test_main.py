@@ -6,7 +6,7 @@ import pytest
 
 from test_translation import nllb  # noqa: F401
 
-from hybrid_batch import __main__
+from hybrid_batch import __main__, campaign
 from hybrid_batch.data import corpora
 
 
@@ -18,7 +18,12 @@ def command(*arguments, check=True):
 
 def test_help_shows_the_few_verbs():
     printed = command("--help").stdout
-    assert all(f"\n    {verb}" in printed for verb in ("run", "evaluate", "prepare", "translate", "describe"))
+    assert all(f"\n    {verb}" in printed for verb in ("run", "evaluate", "prepare", "translate", "study", "describe"))
+
+
+def test_study_explains_its_options():
+    printed = command("study", "--help").stdout
+    assert all(option in printed for option in ("--data", "--shard", "--again", "results/NAME"))
 
 
 def test_describe_lists_parameters_with_type_default_and_help():
@@ -40,11 +45,29 @@ def test_describe_lists_parameters_with_type_default_and_help():
      "error: language 'xx' is unknown to translation"),
     (["translate", "encyclo11", "--to", "de", "-o", "no.jsonl"], "error: corpus 'encyclo11' has 11 languages"),
     (["evaluate", "--languages", "fr"], "error: 'encyclo11' has no language 'fr'"),
+    (["study", "nothing"], "error: study 'nothing' is unknown; choose from best, cpu-e5, cpu-use, gpu"),
 ])
 def test_a_mistake_gives_one_clear_line(arguments, message):
     done = command(*arguments, check=False)
     assert done.returncode == 1 and done.stderr.strip().splitlines()[-1].startswith(message)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "-1/2", "1", "1/2/3", "a/b", "1/0", ""])
+def test_a_shard_that_is_none_is_refused_before_anything_runs(shard, monkeypatch):
+    monkeypatch.setattr(campaign, "run", lambda *_: pytest.fail("runs"))
+    with pytest.raises(SystemExit, match=f"^error: --shard {shard}: name it as I/N, from 1/N to N/N$"):
+        __main__.main(["study", "smoke", f"--shard={shard}"])
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    (["smoke"], ("smoke", None, (0, 1), False)),
+    (["gpu", "--data", "there", "--shard", "2/3", "--again"], ("gpu", "there", (1, 3), True))])
+def test_study_runs_what_is_asked_for_and_says_where_its_results_are(arguments, expected, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(campaign, "run", lambda *given: asked.append(given) or "results/there")
+    __main__.main(["study", *arguments])
+    assert asked == [expected] and capsys.readouterr().out == "results: results/there\n"
 
 
 def test_translate_writes_a_corpus_to_train_on(nllb, tmp_path, monkeypatch, capsys):  # noqa: F811

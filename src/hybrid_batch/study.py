@@ -155,7 +155,8 @@ def _canonical(e):
     """The experiment e with what does not apply to it left at its default, so that it is made once."""
     if e.strategy is None:
         return Experiment(None, encoder=e.encoder, benchmarks=e.benchmarks, data=e.data, languages=e.languages,
-                          subset=e.subset, probes=e.probes, means_removed=e.means_removed)
+                          subset=e.subset, probes=e.probes, means_removed=e.means_removed,
+                          settings=Settings(frozen_layers=e.settings.frozen_layers))
     if not e.rho:
         e = replace(e, reasoning="hybrid", answers="right", reasoning_corpus="encyclo11-reasoning", reasoning_limit=None)
     if e.strategy == "Hybrid" and e.alpha in (0, 1):
@@ -195,6 +196,7 @@ def _make(experiment, training, validation, benchmarks, folder):
     from hybrid_batch import encoders, retrieval, sampler, trainer  # torch is slow to import
     start = time.time()
     encoder = copy.deepcopy(_untrained(experiment.encoder))
+    encoders.freeze_layers(encoder, experiment.settings.frozen_layers)  # what they make is shared by all runs
     mixture, steps = None, 0
     if training is not None:
         mixture = sampler.strategy(experiment.strategy, experiment.alpha, experiment.rho, experiment.reasoning)
