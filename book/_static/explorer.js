@@ -58,7 +58,7 @@
     study: (name) => data.studies.find((made) => made.name === name).title,
     part: (name) => data.labels[name],
     benchmark: (name) => data.labels[name],
-    measure: (name) => `${measures.get(name).label} (${measures.get(name).better.split(",")[0]})`,
+    measure: (name) => measures.get(name).label + (measures.get(name).better === "lower is better" ? " (lower is better)" : ""),
     language: (name) => name === "all" ? "all (macro)" : `${data.languages[name] || name} (${name})`,
     condition: (name) => state.part === "alpha" ? `alpha ${name}` : name,
     system: (name) => SYSTEMS[name] || (name.startsWith("interpolated ")
@@ -71,6 +71,8 @@
       const there = choices[name]();
       if (!there.includes(state[name])) state[name] = there.includes(data.start[name]) ? data.start[name] : there[0];
     }
+    const systems = choices.system();
+    if (state.systems.size && !systems.some((system) => state.systems.has(system))) state.systems.add(systems[0]);
   };
 
   const rows = () => {
@@ -123,6 +125,10 @@
     if (![...asked.keys()].some((key) => known.has(key))) return null;
     reset();
     for (const name of SELECTS) if (asked.has(name)) state[name] = asked.get(name);
+    if (!asked.has("study") && !choices.part().includes(state.part)) { // another study may have this part
+      const other = data.studies.find((made) => made.series.some(([part]) => part === state.part));
+      if (other) state.study = other.name;
+    }
     const wanted = { ...state };
     settle();
     if (asked.has("condition")) {
@@ -130,6 +136,7 @@
       state.without = new Set(choices.condition().filter((cell) => !kept.has(cell)));
     }
     if (asked.has("system")) state.systems = new Set(asked.getAll("system").filter(Boolean));
+    settle();
     if (COLUMNS.some(([name]) => name === asked.get("sort"))) state.sort = asked.get("sort");
     state.down = asked.get("down") === "1";
     const missing = SELECTS.filter((name) => asked.has(name) && wanted[name] !== state[name]);
@@ -191,8 +198,8 @@
       return;
     }
     const lengths = table.map((row) => name(row).length), number = Math.max(...table.map((row) => shown(row, "value").length));
-    const left = wide ? Math.min(width * 0.42, 8 * Math.max(...lengths) + 24) : 12;
-    const right = wide ? width - 9 * number - 28 : width - 12;
+    const left = wide ? Math.min(width * 0.42, 8 * Math.max(...lengths) + 24) : 20;
+    const right = wide ? width - 9 * number - 32 : width - 20;
     const high = wide ? 30 : 48, top = wide ? 8 : 4, bottom = top + high * table.length;
     const middle = (i) => top + high * i + (wide ? high / 2 : 31);
     const marks = ticks(Math.min(...table.map((row) => row.low ?? row.value)),
@@ -208,7 +215,7 @@
     const base = table.find((row) => row.cell === "untrained" && row.system === "plain");
     if (base) svg.append(draw("line", { class: "base", x1: x(base.value), x2: x(base.value), y1: top, y2: bottom }));
     table.forEach((row, i) => {
-      const y = middle(i), group = draw("g", { class: "row" },
+      const y = middle(i), group = draw("g", { class: "explorer-mark" },
         draw("title", {}, `${name(row)}: ${shown(row, "value")}, from ${shown(row, "low")} to ${shown(row, "high")}`),
         draw("line", { class: "guide", x1: left, x2: right, y1: y, y2: y }));
       if (row.low !== null && row.high !== null && row.low !== row.high) group.append(
@@ -242,7 +249,7 @@
       const now = state.sort === column, way = state.down ? "descending" : "ascending";
       return make("th", { scope: "col", "aria-sort": now && way },
         make("button", { type: "button", "data-column": column, onclick: () => sort(column) }, label,
-          make("span", { "aria-hidden": "true" }, now ? (state.down ? " ▼" : " ▲") : " ↕")));
+          make("span", { "aria-hidden": "true" }, now ? (state.down ? "▼" : "▲") : "↕")));
     })));
     parts.body.replaceChildren(...table.map((row) => make("tr", {}, ...COLUMNS.map(([column], i) =>
       make(i ? "td" : "th", { ...(i ? {} : { scope: "row" }), class: !WORDS.includes(column) && "number" }, shown(row, column))))));
@@ -325,9 +332,9 @@
       make("button", { type: "button", onclick: download }, "Download CSV"),
       make("button", { type: "button", onclick: () => { reset(); refresh(); } }, "Start again"))),
     make("figure", { class: "explorer-figure" }, parts.caption, parts.plot),
+    make("p", { id: "explorer-note" }, "The same numbers as a table. The head of a column sorts it and the plot."),
     make("div", { class: "explorer-scroll", tabindex: "0", role: "region", "aria-label": "Table of what is shown" },
-      make("table", { class: "explorer-table" },
-        make("caption", {}, "The same numbers. The heads of the columns sort, the plot too."), parts.head, parts.body)));
+      make("table", { class: "explorer-table", "aria-labelledby": "explorer-note" }, parts.head, parts.body)));
 
   const follow = (message) => {
     refresh(message);

@@ -16,14 +16,14 @@ LABELS = {"without mlqa": "trained without MLQA", "alpha": "alpha, the share of 
 HIGHER, LOWER = "higher is better", "lower is better"
 NEITHER = "lower: less drawn to one language, not always better"
 MEASURES = {  # name in summary.csv: label, which way is better
-    "Mo map": ("Mo mAP, search within one language", HIGHER),
-    "Cr map": ("Cr mAP, search across two languages", HIGHER),
-    "Mul map": ("Mul mAP, search in all languages at once", HIGHER),
+    "Mo map": ("Mo mAP, within one language", HIGHER),
+    "Cr map": ("Cr mAP, from language to language", HIGHER),
+    "Mul map": ("Mul mAP, all languages at once", HIGHER),
     "Mo recall@1": ("Mo Recall@1", HIGHER), "Cr recall@1": ("Cr Recall@1", HIGHER),
     "Mul recall@1": ("Mul Recall@1", HIGHER), "Mo recall@10": ("Mo Recall@10", HIGHER),
     "Cr recall@10": ("Cr Recall@10", HIGHER), "Mul recall@10": ("Mul Recall@10", HIGHER),
     "Mul rank_distance": ("Rank distance", LOWER),
-    "gap": ("Gap: Mo mAP less Cr mAP", LOWER), "ratio": ("Ratio: Cr mAP to Mo mAP", HIGHER),
+    "gap": ("Gap, Mo less Cr mAP", LOWER), "ratio": ("Ratio, Cr to Mo mAP", HIGHER),
     "own language in top 10": ("Own language in the top 10, share", NEITHER),
     "language_variance": ("Language variance, share", NEITHER), "hubness": ("Hubness", LOWER),
     "tatoeba": ("Translations found, Tatoeba", HIGHER), "ntrex": ("Translations found, NTREX", HIGHER)}
@@ -96,7 +96,7 @@ def static(made, part, benchmark):
                    for p, name, b, system, seeds, _, values in made["series"] if (p, b) == (part, benchmark))
     heads = "".join(f"<th scope='col'>{name}</th>" for name in ("condition", *STATIC.values(), "seeds"))
     title = html.escape(f"{made['title']}: {label(part)}, {label(benchmark)}. Rank distance: lower is better.")
-    return f"<table><caption>{title}</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<p>{title}</p><div class='explorer-scroll'><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
 
 
 def explorer():
@@ -114,6 +114,6 @@ def explorer():
     data = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     table = static(next(s for s in studies if s["name"] == first["study"]), first["part"], first["benchmark"])
     return (f"<div class='explorer'><div class='explorer-static'><p>The explorer needs JavaScript. This is the table that "
-            f"it would begin with.</p><div class='explorer-scroll'>{table}</div></div>"
+            f"it would begin with.</p>{table}</div>"
             f"<script type='application/json' class='explorer-data'>{data}</script>"
             f"<script src='../../_static/explorer.js' defer></script></div>")
