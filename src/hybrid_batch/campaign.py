@@ -186,9 +186,8 @@ def _figures(made, benchmark, system, scores):
     shares = metrics.language_shares(*made.top(benchmark, system))
     result["own language in top 10"] = round(float(np.mean([shares.loc[c, c] if c in shares else 0
                                                             for c in shares.index])), 6)
-    if benchmark in made.manifest["experiment"]["benchmarks"]:  # a part of one has the space of the whole noted
-        for name, value in made.manifest["benchmarks"][benchmark].get("space", {}).get(system, {}).items():
-            result[name] = round(value, 6)
+    for name, value in made.manifest["benchmarks"][benchmark].get("space", {}).get(system, {}).items():
+        result[name] = round(value, 6)
     return result
 
 

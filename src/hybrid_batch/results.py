@@ -9,6 +9,7 @@ import functools
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 
 from hybrid_batch import campaign, metrics, statistics
 from hybrid_batch.data import corpora, files
@@ -16,6 +17,7 @@ from hybrid_batch.data import corpora, files
 MACRO = [f"{setting} {measure}" for setting in metrics.SETTINGS for measure in ("map", "recall@1", "recall@10")]
 MACRO.append("Mul rank_distance")
 SPACE = ["gap", "ratio", "peer", "own language in top 10", "language_variance", "hubness", "tatoeba", "ntrex"]
+TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R", "encyclo11": "encyclo11"}
 PAPER = campaign.RESULTS / "paper" / "figures.csv"
 
 
@@ -191,6 +193,11 @@ def number(value, figure):
     return f"{value:.2f}" if figure == "hubness" else f"{value:.3f}"
 
 
+def lines(table):
+    """A table without its index, to show."""
+    return HTML(table.to_html(index=False, escape=True))
+
+
 def label(figure):
     """A figure's name as the book writes it."""
     setting, _, measure = figure.partition(" ")
@@ -321,17 +328,17 @@ def matrix(name, part, cell, benchmark, column="map"):
 
 def final(name):
     """The model of the part "final" beside the paper's hybrid models, on both benchmarks."""
-    lines = []
+    rows = []
     for benchmark in ("xquad-r", "mlqa-r"):
         for cell in dict.fromkeys(summary(name)[summary(name).part == "final"].cell):
             ours = wide(select(name, "final", benchmark, TABLE1, cells=[cell]))
             if len(ours):
-                lines.append({"model": f"ours, {cell}", "benchmark": benchmark, **ours.iloc[0]})
+                rows.append({"model": f"ours, {cell}", "benchmark": TITLES[benchmark], **ours.iloc[0]})
         for model in ("xlm-r", "labse"):
             table = published(model, benchmark)
             theirs = wide(table[(table.strategy == "hybrid") & table.figure.isin(TABLE1)], interval=False)
-            lines.append({"model": theirs.index[0], "benchmark": benchmark, **theirs.iloc[0]})
-    return pd.DataFrame(lines)
+            rows.append({"model": theirs.index[0], "benchmark": TITLES[benchmark], **theirs.iloc[0]})
+    return pd.DataFrame(rows)
 
 
 def cost(names):

@@ -226,17 +226,14 @@ def _make(experiment, training, validation, benchmarks, folder):
             for system, vectors in systems.items():
                 _keep(result, name, system, benchmark, vectors)
                 measured[name]["systems"].append(system)
-                space = dict(language_variance=alignment.language_variance(
-                    vectors.passages, benchmark.passages.language.to_numpy(str)))
-                if experiment.probes:
-                    space["hubness"] = alignment.hubness(vectors.queries, vectors.passages)
-                measured[name].setdefault("space", {})[system] = space
+                measured[name].setdefault("space", {})[system] = _space(vectors, benchmark, experiment.probes)
                 if experiment.subset and system == "plain":
                     part = f"{name} {' '.join(experiment.subset)}"
                     chosen, inside = retrieval.only(benchmark, vectors, experiment.subset)
                     _keep(result, part, system, chosen, inside)
-                    measured.setdefault(part, dict(measured[name], queries=len(chosen.queries),
-                                                   passages=len(chosen.passages), systems=[]))["systems"].append(system)
+                    measured[part] = dict(checksum=benchmark.checksum, queries=len(chosen.queries),
+                                          passages=len(chosen.passages), systems=[system],
+                                          space={system: _space(inside, chosen, experiment.probes)})
         if weight is None and experiment.probes:
             probed = retrieval.probe(encoder, load_probes(experiment.data, experiment.languages))
     manifest = {
@@ -247,6 +244,12 @@ def _make(experiment, training, validation, benchmarks, folder):
         "seconds": {"training": round(trained - start, 1), "evaluation": round(time.time() - trained, 1)},
         **environment()}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+
+def _space(vectors, benchmark, probes):
+    space = dict(language_variance=alignment.language_variance(vectors.passages,
+                                                               benchmark.passages.language.to_numpy(str)))
+    return space | (dict(hubness=alignment.hubness(vectors.queries, vectors.passages)) if probes else {})
 
 
 def _keep(run, name, system, benchmark, vectors):

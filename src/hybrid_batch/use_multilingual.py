@@ -40,8 +40,8 @@ class UniversalSentenceEncoder(InputModule):
     """
 
     config_keys = ["max_seq_length"]
-    trunk_frozen = False
-    memory, tokens = {}, {}  # of all copies: what the trunk as it was loaded makes of a text, by its ids; ids of a text
+    trunk_frozen = None
+    memory, tokens = {}, {}  # of all copies: what a frozen trunk makes of a text, by its ids; ids of a text
 
     def __init__(self, tokenizer, weights, max_seq_length=None):
         super().__init__()
@@ -59,11 +59,11 @@ class UniversalSentenceEncoder(InputModule):
 
     def preprocess(self, inputs, prompt=None, **_):
         texts = [(prompt or "") + text for text in inputs]
-        known = self.tokens if self.trunk_frozen else {}
-        if new := [text for text in dict.fromkeys(texts) if (text, self.max_seq_length) not in known]:
-            known.update(((text, self.max_seq_length), torch.tensor(self._ids(encoding)))
+        known, kind = (self.tokens, (self.trunk_frozen, self.max_seq_length)) if self.trunk_frozen else ({}, None)
+        if new := [text for text in dict.fromkeys(texts) if (kind, text) not in known]:
+            known.update(((kind, text), torch.tensor(self._ids(encoding)))
                          for text, encoding in zip(new, self.tokenizer.encode_batch(new)))
-        ids = [known[text, self.max_seq_length] for text in texts]
+        ids = [known[kind, text] for text in texts]
         return {"input_ids": pad_sequence(ids, batch_first=True),      # (texts, length)
                 "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)}
 
@@ -99,11 +99,15 @@ class UniversalSentenceEncoder(InputModule):
         """Train the projection and the residual network only, and remember what the rest makes of a text."""
         for part in (self.embedding, self.reduce, self.reduce_norm, self.ngrams, self.norm):
             part.requires_grad_(False)
-        self.trunk_frozen = True
+        total = hashlib.sha256(self.tokenizer.to_str().encode())
+        for weights in (part for part in self.parameters() if not part.requires_grad):
+            total.update(weights.detach().cpu().double().sum().numpy())
+        self.trunk_frozen = total.digest()  # names the trunk
 
     def _remembered(self, features):
         mask = features["attention_mask"].bool()
-        keys = [row[here].cpu().numpy().tobytes() for row, here in zip(features["input_ids"], mask)]
+        keys = [(self.trunk_frozen, row[here].cpu().numpy().tobytes())
+                for row, here in zip(features["input_ids"], mask)]
         if new := [i for i, key in enumerate(keys) if key not in self.memory]:
             with torch.no_grad():
                 total = self.trunk({name: features[name][new] for name in ("input_ids", "attention_mask")})

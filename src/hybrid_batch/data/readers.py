@@ -10,7 +10,7 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from hybrid_batch.data import files
+from hybrid_batch.data import answers, files
 
 LETTERS = {letter: number for number, letter in enumerate("ABCDEFGHIJ")}
 SIGNS = str.maketrans("-*/", "−×÷")
@@ -275,7 +275,7 @@ def _stem(where):
     return re.sub(r"\.(jsonl|json|tsv|csv|parquet)(\.gz)?$", "", Path(where.rpartition(", ")[0]).name)
 
 
-READERS = {"qa": _qa, "mfaq": _mfaq, "mmarco": _mmarco, "parallel": _parallel, "sentences": _sentences,
+READERS = {"qa": _qa, "answers": answers.read, "mfaq": _mfaq, "mmarco": _mmarco, "parallel": _parallel, "sentences": _sentences,
            "choices": _choices, "xnli": _xnli,
            "xcopa": _xcopa, "exams": _exams,
            "numbers": _numbers, "cloze": _cloze, "bigbench": _bigbench}
