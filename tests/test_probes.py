@@ -60,6 +60,15 @@ def test_a_file_in_another_form_is_named(folder):
         load_probes(folder, ["de"])
 
 
+@pytest.mark.parametrize("content", [[], "\n \n"])
+@pytest.mark.parametrize("kind, file", [("ntrex", "deu.jsonl.gz"), ("tatoeba", "deu-eng.jsonl.gz")])
+def test_an_empty_file_is_named_with_the_remedy(kind, file, content, folder):
+    write(folder / kind / file, content)
+    with pytest.raises(ValueError, match=f"{kind}/{file} is empty: fetch it again, or leave the probes out$") as error:
+        load_probes(folder, ["de", "en"])
+    assert "\n" not in str(error.value)
+
+
 def test_the_real_ones_are_whole(data):
     for kind in ("tatoeba", "ntrex"):
         if not (data / kind).is_dir():

@@ -498,7 +498,9 @@ def test_a_real_set_is_read_to_the_last_row(name, data, cold):
     corpus = load_corpus(name, "all", data=data, consent=entry.get("canary") and CONSENT)
 
     # As many rows as the set's own description says, kept or counted as left out, and no file is forgotten
-    counts = dict(re.findall(r"^- (\S+): (\d+)$", described, re.M))
+    others = {*sources.catalogue().get(folder.name, entry)["languages"]} - {*entry["languages"]}  # taken by other sets only
+    counts = {file: number for file, number in re.findall(r"^- (\S+): (\d+)$", described, re.M)
+              if Path(file).name.split(".")[0] not in others}
     source = open_source(name, data, consent=entry.get("canary") and CONSENT)
     start = f"file://{folder}/"
     found = sorted(file.removeprefix(start) for part in [source.extra, *source.parts.values()] for file in part)
@@ -518,7 +520,7 @@ def test_a_real_set_is_read_to_the_last_row(name, data, cold):
     for row in rows:
         assert row["task"] == entry["task"] and all(row[what].startswith(f"{name}/") for what in ("item", "group"))
         assert (row["query"] and row["passage"]) or row["query"] + row["passage"] and "optional" in entry
-        assert all(row["negatives"]) and (row["negatives"] == [] or row["task"] == "reasoning")
+        assert all(row["negatives"]) and (row["negatives"] == [] or row["task"] == "reasoning" or "most" in entry)
         if len(shown[row["language"]]) < 100:
             shown[row["language"]].append(row["query"] or row["passage"])
         if row["task"] == "reasoning":
@@ -546,6 +548,36 @@ def test_items_of_a_real_parallel_set_have_one_id_in_all_languages(name, data):
     broken = sum(n for (_, what), n in tally.items() if "no right option" in what or "no distractor" in what)
     assert broken <= 60  # most in one language
     assert number - broken <= len(set.intersection(*map(set, ids.values()))) <= number
+
+
+WITH_SENTENCES = [name for name in LOCAL if sources.catalogue()[name]["reader"] == "answers"]
+
+
+@pytest.mark.parametrize("name", WITH_SENTENCES)
+def test_a_real_question_has_the_sentence_that_holds_its_answer_and_others_of_the_same_paragraph(name, data):
+    place(name, data)
+    source, entry = open_source(name, data), sources.catalogue()[name]
+    records = {f"{code}/{where.rpartition('/')[2]}/{record['id']}": record for code, part in source.parts.items()
+               for where, record in source.records(code, part, Counter())}
+    whole = defaultdict(list)
+    for row in source.rows(Counter()):
+        record = records[row["item"]]
+        context, answer = (" ".join(text.split()) for text in (record["context"], record["answers"][0]["text"]))
+        assert row["query"] == " ".join(record["question"].split()) and row["passage"] in context
+        assert entry["least"] <= len(row["negatives"]) <= entry["most"] and row["passage"] not in row["negatives"]
+        assert all(text in context and len(text) >= 8 for text in row["negatives"])
+        whole[row["language"]].append(answer in row["passage"])
+    assert all(sum(found) / len(found) > 0.95 for found in whole.values()), whole  # a few go on in the next sentence
+
+
+@pytest.mark.parametrize("name, languages", [("qa-mono-sentences", "ar fa ja tr zh zh-Hant"),
+                                             ("tydiqa-sentences", "en ko sw")])
+def test_real_records_without_a_marked_answer_are_those_of_the_parts_that_have_none(name, languages, data, cold):
+    _, described = place(name, data)
+    without = sum(int(number) for number in re.findall(r"^- dev/\S+: (\d+)$", described, re.M))
+    corpus = load_corpus(name, "all", data=data)
+    assert sorted(set(corpus.rows["language"])) == languages.split()
+    assert sum(told.get("left out: no answer is marked", 0) for told in corpus.about["counts"].values()) == without
 
 
 def test_real_exams_that_are_translations_are_parallel(data, cold):

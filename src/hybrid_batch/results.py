@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 
 from hybrid_batch import campaign, metrics, statistics
 from hybrid_batch.data import corpora, files
@@ -17,7 +17,9 @@ from hybrid_batch.data import corpora, files
 MACRO = [f"{setting} {measure}" for setting in metrics.SETTINGS for measure in ("map", "recall@1", "recall@10")]
 MACRO.append("Mul rank_distance")
 SPACE = ["gap", "ratio", "peer", "own language in top 10", "language_variance", "hubness", "tatoeba", "ntrex"]
-TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R", "encyclo11": "encyclo11"}
+TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R"}
+NAMES = {"gpu": "multilingual-e5-small", "cpu-e5": "multilingual-e5-small, top trained",
+         "cpu-use": "Universal Sentence Encoder, top trained", "best": "one model"}
 PAPER = campaign.RESULTS / "paper" / "figures.csv"
 
 
@@ -173,6 +175,11 @@ def studies():
     return [name for name in ("gpu", "cpu-e5", "cpu-use") if (campaign.RESULTS / name / "summary.csv").exists()]
 
 
+def having(part, *cells):
+    """The studies that have results of these cells of a part."""
+    return [name for name in studies() if set(cells) <= set(summary(name)[summary(name).part == part].cell)]
+
+
 def about(name):
     """What a chapter says of a study: encoder, device, settings and numbers, as a dict."""
     rows = campaign.manifests(name)
@@ -280,7 +287,7 @@ def pattern(name, benchmark, family="table 1"):
     seen."""
     ours, lines = compared(name), []
     ours = ours[(ours.family == family) & (ours.benchmark == benchmark)]
-    theirs = {model: published(model, benchmark).pivot(index="strategy", columns="figure", values="value")
+    theirs = {model: published(model, benchmark.split(" ")[0]).pivot(index="strategy", columns="figure", values="value")
               for model in ("xlm-r", "labse")}
     for row in ours.itertuples():
         if row.first not in STRATEGIES or row.second not in STRATEGIES:
@@ -306,7 +313,7 @@ def by_language(name, benchmark, cells, figure, part="reproduction", model=None)
                   & (table.system == "plain") & (table.language != "all") & table.cell.isin(cells)]
     result = pd.DataFrame({cell: part.set_index("language").apply(
         lambda row: f"{row.value:.3f} [{row.low:.3f},\N{NO-BREAK SPACE}{row.high:.3f}]", axis=1)
-        for cell, part in table.groupby("cell")})[list(cells)]
+        for cell, part in table.groupby("cell")}).reindex(columns=[c for c in cells if c in set(table.cell)])
     if model:
         setting = {"Mo": "monolingual", "Cr": "cross-lingual", "Mul": "multilingual"}[figure.split(" ")[0]]
         theirs = paper()
@@ -333,16 +340,16 @@ def final(name):
         for cell in dict.fromkeys(summary(name)[summary(name).part == "final"].cell):
             ours = wide(select(name, "final", benchmark, TABLE1, cells=[cell]))
             if len(ours):
-                rows.append({"model": f"ours, {cell}", "benchmark": TITLES[benchmark], **ours.iloc[0]})
+                rows.append({"model": f"ours, {cell}", "benchmark": title(benchmark), **ours.iloc[0]})
         for model in ("xlm-r", "labse"):
             table = published(model, benchmark)
             theirs = wide(table[(table.strategy == "hybrid") & table.figure.isin(TABLE1)], interval=False)
-            rows.append({"model": theirs.index[0], "benchmark": TITLES[benchmark], **theirs.iloc[0]})
+            rows.append({"model": theirs.index[0], "benchmark": title(benchmark), **theirs.iloc[0]})
     return pd.DataFrame(rows)
 
 
-def cost(names):
-    """Hours of each study by device, with an estimate of the energy. names: {study: title}."""
+def cost():
+    """Hours of each study by device, with an estimate of the energy."""
     lines = []
     for name in [*studies(), *(["best"] if (campaign.RESULTS / "best" / "manifests.jsonl").exists() else [])]:
         rows = pd.DataFrame([dict(device=row["device"], training=row["seconds"]["training"],
@@ -350,7 +357,7 @@ def cost(names):
         for device, part in rows.groupby("device"):
             hours = (part.training.sum() + part.evaluation.sum()) / 3600
             watts = WATTS["CPU" if device.startswith("CPU") else "GPU"]
-            lines.append({"study": names.get(name, name), "device": device, "runs": len(part),
+            lines.append({"study": NAMES[name], "device": device, "runs": len(part),
                           "training, hours": f"{part.training.sum() / 3600:.2f}",
                           "evaluation, hours": f"{part.evaluation.sum() / 3600:.2f}", "assumed power, watts": watts,
                           "energy, kWh": f"{hours * watts / 1000:.2f}"})
@@ -360,25 +367,27 @@ def cost(names):
 WATTS = {"CPU": 20, "GPU": 500}  # assumed: of two busy cores with their memory; of a large accelerator
 
 
-def claims(names):
-    """The paper's claims, each with what was measured here and a verdict. names: {study: title}."""
-    made = studies()
+def claims():
+    """The paper's claims, each with what was measured here and a verdict."""
+    made = having("reproduction", "Hybrid")
+    if not made:
+        return pd.DataFrame(columns=["claim", "measured here", "verdict"])
     rows = {name: next(row for row in campaign.manifests(name) if row["name"].startswith("Hybrid")) for name in made}
     first = rows[made[0]]
     squares = {b: matrix(made[0], "reproduction", "untrained", b).notna().to_numpy() for b in ("xquad-r", "mlqa-r")
                if b in set(summary(made[0]).benchmark)}
-    counted = "; ".join(f"{b}: {len(s)} languages, {s.sum() - np.trace(s)} cross-lingual and {np.trace(s)} monolingual settings"
+    counted = "; ".join(f"{title(b)}: {len(s)} languages, {s.sum() - np.trace(s)} cross-lingual and {np.trace(s)} monolingual settings"
                         for b, s in squares.items())
-    clean = "; ".join(f"{names[name]}: {', '.join(f'{n} rows of the training data left out for {b}' for b, n in row['corpus']['contaminated'].items())}"
+    clean = "; ".join(f"{NAMES[name]}: {', '.join(f'{n} rows of the training data left out for {title(b)}' for b, n in row['corpus']['contaminated'].items())}"
                       for name, row in rows.items())
     shares = ", ".join(f"{share:.0%} {kind}" for kind, share in first["shares"].items())
-    best, better = _tested(names, ["Mul map"]), _tested(names, ["Mo map", "Cr map", "Mul map"])
-    bias = _tested(names, ["Mul rank_distance"], ["X-X-mono"])
+    best, better = _tested(["Mul map"]), _tested(["Mo map", "Cr map", "Mul map"])
+    bias = _tested(["Mul rank_distance"], ["X-X-mono"])
     return pd.DataFrame([
         ("1", "Fine-tuning uses a mix of monolingual and cross-lingual question-answer pairs.", f"Hybrid's batches: {shares}.",
          "holds (by construction)"),
         ("2", "Experiments are on XQuAD-R, MLQA-R and MIRACL.", "XQuAD-R and MLQA-R are measured here. MIRACL can be "
-         "(`evaluate --benchmark miracl`), but was not: it has to be fetched, and there was no network.",
+         "(with the verb evaluate), but was not: it has to be fetched, and there was no network.",
          "holds for two; MIRACL not measured"),
         ("3", "XQuAD-R and MLQA-R have parallel questions and passages in 11 and 7 languages.", counted + ". A question "
          "of MLQA-R is there in two to four of its languages only.", "holds; MLQA-R is parallel in part"),
@@ -391,47 +400,65 @@ def claims(names):
         ("8", "Hybrid batch sampling is best in multilingual retrieval.", *best),
         ("9", "Hybrid beats both baselines, from both encoders.", *better),
         ("10", "Hybrid substantially reduces language bias against monolingual training.", *bias),
-        ("11", "Hybrid gives strong zero-shot retrieval across diverse languages.", *_unseen(names)),
+        ("11", "Hybrid gives strong zero-shot retrieval across diverse languages.", *_unseen()),
     ], columns=["", "claim", "measured here", "verdict"])
 
 
-def _tested(names, figures, against=("X-X-mono", "X-Y")):
-    """(evidence, verdict) from the comparisons of Hybrid with the paper's baselines, on both benchmarks."""
+def _tested(figures, against=("X-X-mono", "X-Y")):
+    """(evidence, verdict) from the comparisons of Hybrid with the paper's baselines, on all benchmarks and pools."""
     parts, seen = [], []
-    for name in studies():
+    for name in having("reproduction", "Hybrid"):
         table = compared(name)
         table = table[(table.family == "table 1") & (table["second"] == "Hybrid") & table["first"].isin(against)
                       & table.figure.isin(figures)]
-        for row in table.itertuples():
-            lower = row.figure.endswith("distance")
-            seen.append(0 if not row.seen else 1 if (row.difference < 0) == lower else -1)
-            parts.append(f"{names[name]}, {row.benchmark}: {label(row.figure)} Hybrid − {row.first} "
-                         f"{row.difference:+.{0 if lower else 3}f} (p {row.p_holm:.4f})")
+        for (first, figure), some in table.groupby(["first", "figure"], sort=False):
+            lower = figure.endswith("distance")
+            seen += [0 if not row.seen else 1 if (row.difference < 0) == lower else -1 for row in some.itertuples()]
+            values = ", ".join(f"{title(row.benchmark)} {row.difference:+.{0 if lower else 3}f}{'*' if row.seen else ''}"
+                               for row in some.itertuples())
+            parts.append(f"{NAMES[name]}, {label(figure)}, Hybrid − {first}: {values}.")
     good, bad, total = seen.count(1), seen.count(-1), len(seen)
     verdict = ("holds" if good == total else "does not hold" if not good else
                f"holds in {good} of {total} comparisons; {bad} the other way; {total - good - bad} not seen")
-    return "; ".join(parts) + ".", verdict
+    return " ".join(parts) + " (*: seen after correction)", verdict
 
 
-def _unseen(names):
+def _unseen():
     """(evidence, verdict) on languages that were not trained on."""
     parts, better = [], []
-    for name in studies():
+    for name in having("reproduction", "Hybrid"):
         table = summary(name)
         table = table[(table.part == "reproduction") & (table.benchmark == "xquad-r") & (table.system == "plain")
                       & (table.figure == "Mul map") & table.language.isin(["el", "vi"])].set_index(["cell", "language"])
         for language in ("el", "vi"):
             before, after = (table.loc[cell, language] for cell in ("untrained", "Hybrid"))
             better.append(after.low > before.high)
-            parts.append(f"{names[name]}, {language}: Mul mAP untrained {before.value:.3f}, Hybrid {after.value:.3f}")
+            parts.append(f"{NAMES[name]}, {language}: Mul mAP untrained {before.value:.3f}, Hybrid {after.value:.3f}")
     return "; ".join(parts) + ".", (
         "holds" if all(better) else "does not hold" if not any(better) else
         f"holds in {sum(better)} of {len(better)}: see the chapter on languages")
 
 
-def benchmarks(name, part):
-    """The whole benchmarks on which all cells of a part are measured."""
+def benchmarks(name, part, pools=False):
+    """The benchmarks on which all cells of a part are measured; with pools, also those of some languages alone."""
     table = summary(name)
     table = table[(table.part == part) & (table.system == "plain")]
     cells = table.groupby("benchmark").cell.nunique()
-    return [b for b in ("xquad-r", "mlqa-r") if cells.get(b, 0) == table.cell.nunique()]
+    return [b for whole in TITLES for b in sorted(cells.index) if (b == whole or pools and b.startswith(f"{whole} "))
+            and cells[b] == table.cell.nunique()]
+
+
+def title(benchmark):
+    """A benchmark's name as the book writes it."""
+    name, _, languages = benchmark.partition(" ")
+    return TITLES.get(name, name) + (f", pool of {languages}" if languages else "")
+
+
+def heading(title_, name, part, benchmark, more=""):
+    """A line above a table: what it is of, with n and seeds."""
+    table = summary(name)
+    table = table[(table.part == part) & (table.benchmark == benchmark) & (table.system == "plain")
+                  & (table.cell != "untrained")]
+    seeds = sorted(set(table.seeds.dropna().astype(int)))
+    return Markdown(f"**{title_}, {title(benchmark)}{more}** ({int(table.groups.max())} groups of questions, "
+                    f"{' to '.join(map(str, sorted({seeds[0], seeds[-1]})))} seeds)")

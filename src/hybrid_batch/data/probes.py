@@ -31,11 +31,14 @@ def load_probes(data, languages=None, sentences=500):
             raise FileNotFoundError(f"no file {path}: say with --data which folder holds the folder {kind!r}, or leave "
                                     f"the probes out")
         found.append(path)
-        return zip(*([record[field] for field in fields] for _, record in files.records(str(path), fields)))
+        columns = list(zip(*([record[field] for field in fields] for _, record in files.records(str(path), fields))))
+        if not columns:
+            raise ValueError(f"{path} is empty: fetch it again, or leave the probes out")
+        return columns
 
     found = []
     wanted = [code for code in NTREX if languages is None or code in languages]
     tatoeba = {code: tuple(map(list, read("tatoeba", "{}-eng.jsonl.gz", TATOEBA[code], ["text", "en"])))
                for code in wanted if code in TATOEBA}
-    ntrex = {code: list(next(read("ntrex", "{}.jsonl.gz", NTREX[code], ["text"])))[:sentences] for code in wanted}
+    ntrex = {code: list(read("ntrex", "{}.jsonl.gz", NTREX[code], ["text"])[0])[:sentences] for code in wanted}
     return Probes(tatoeba, ntrex, files.checksum(found))
