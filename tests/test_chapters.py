@@ -84,7 +84,7 @@ def totals():
 
 
 SAID = {"95", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", ".8", ".005", ".25", ".5", ".4", ".6", ".1", "118",
-        "42", "110", "0.5", "05"}  # of the method, in prose and in names
+        "42", "110", "0.5", "05", "278", "471"}  # of the method, in prose and in names
 
 
 @pytest.mark.parametrize("name", STUDY)
@@ -125,3 +125,19 @@ def test_each_row_says_how_it_was_made():
         for row in rows:
             assert row["commit"] and row["code"] and row["device"] and row["libraries"]["torch"]
             assert row["experiment"]["strategy"] is None or row["corpus"]["checksum"] and row["shares"]
+
+
+def test_the_headline_of_the_readme_is_what_was_measured():
+    readme = (ROOT / "README.md").read_text()
+    table = results.summary("best")
+    ours = table[(table.part == "final") & (table.cell == "sentences and translations") & (table.benchmark == "xquad-r")
+                 & (table.system == "plain") & (table.language == "all")].set_index("figure").value
+    line = next(line for line in readme.splitlines() if line.startswith("| ours, chosen on other data"))
+    cells = [cell.strip(" *") for cell in line.split("|")[2:-1]]
+    assert cells == ["118M", *(f"{ours[f]:.3f}"[1:] for f in ("Mo map", "Cr map", "Mul map")), f"{ours['Mul rank_distance']:.0f}"]
+    for model, name in (("xlm-r", "paper, XLM-R, hybrid"), ("labse", "paper, LaBSE, hybrid")):
+        theirs = results.published(model, "xquad-r")
+        theirs = theirs[theirs.strategy == "hybrid"].set_index("figure").value
+        line = next(line for line in readme.splitlines() if line.startswith(f"| {name} |") and "M |" in line)
+        assert [cell.strip() for cell in line.split("|")[3:-1]] == [
+            *(f"{theirs[f]:.3f}"[1:] for f in ("Mo map", "Cr map", "Mul map")), f"{theirs['Mul rank_distance']:.0f}"]

@@ -18,12 +18,22 @@ COMMANDS = [line.split("  #")[0].split(" #")[0].strip() for block in re.findall(
 def test_every_command_is_accounted_for():
     """make book: test_book; make test: this; evaluate on XQuAD-R: test_main; the others are run below."""
     assert COMMANDS == ["make book", "make test", *RUN, "python -m hybrid_batch evaluate --encoder offline-e5-small "
-                        "--benchmark xquad-r --data ../shared/data", *DATA]
+                        "--benchmark xquad-r --data ../shared/data", *STUDY, *DATA]
+
+
+@pytest.mark.parametrize("command, verb", [("make study STUDY=gpu DATA=../shared/data", "study gpu --data ../shared/data"),
+                                           ("make chapters html", "chapters")])
+def test_make_asks_for_the_right_verb(command, verb):
+    """The verbs themselves: test_campaign runs the study `smoke`, test_chapters the chapters."""
+    asked = subprocess.run([*shlex.split(command), "-n", "-o", ".venv/ready"], cwd=corpora.ROOT, capture_output=True, text=True)
+    assert command in COMMANDS and f"-m hybrid_batch {verb}\n" in "\n".join(
+        line.rstrip() for line in asked.stdout.splitlines()) + "\n"
 
 
 RUN = ["python -m hybrid_batch --help", "python -m hybrid_batch describe 02_training",
        "python -m hybrid_batch run quick -p alpha 0.7",
        "papermill notebooks/ipynb/02_training.ipynb out.ipynb -p alpha 0.7"]
+STUDY = ["make study STUDY=gpu DATA=../shared/data", "make chapters html"]
 DATA = ["python -m hybrid_batch prepare",
         "python -m hybrid_batch prepare mlqa xnli --data ../shared/data --against xquad-r mlqa-r",
         "python -m hybrid_batch run quick -p corpus mlqa+qa-mono -p reasoning_corpus xnli+okapi-arc -p data ../shared/data"]

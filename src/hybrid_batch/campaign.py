@@ -10,8 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -232,8 +231,8 @@ def collect(name):
         _replace(target / f"groups-{benchmark.replace(' ', '-')}.npz",
                  lambda path, mine=mine: np.savez_compressed(path, **mine))
     files.write(target / "manifests.jsonl", (json.dumps(row) + "\n" for row in rows))
-    from hybrid_batch import results
-    results.summarise(name)
+    from hybrid_batch import summaries
+    summaries.summarise(name)
     return target
 
 

@@ -10,11 +10,8 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import platform
 import shutil
-import subprocess
 import time
-import warnings
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -25,10 +22,10 @@ from hybrid_batch import alignment, metrics, statistics
 from hybrid_batch.data import corpora, files, hygiene
 from hybrid_batch.data.benchmarks import load_benchmark
 from hybrid_batch.data.probes import load_probes
+from hybrid_batch.environment import code_checksum, device_name, environment, quiet
 from hybrid_batch.settings import Settings
 
 RUNS = corpora.ROOT / "runs"
-LIBRARIES = ("torch", "transformers", "sentence-transformers", "datasets", "faiss-cpu", "numpy")
 SHUFFLED = "shuffled"
 MEASURES = ("map", "recall@1", "recall@10", "rank_distance")
 
@@ -337,34 +334,3 @@ def by_system(runs, benchmark):
     keys = ["setting", *metrics.QUERY, "passage_language"]
     return {key: pd.concat(scores).groupby(keys, as_index=False, sort=False).mean()
             if len(scores) > 1 else scores[0] for key, scores in parts.items()}
-
-
-def quiet():
-    """Leave the terminal and the notebooks to our own progress and results."""
-    import datasets
-    import transformers
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
-
-
-def environment():
-    """What a manifest says of the machine's software."""
-    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=corpora.ROOT, capture_output=True, text=True)
-    return {"commit": git.stdout.strip() or None, "code": code_checksum(), "python": platform.python_version(),
-            "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES}}
-
-
-def code_checksum():
-    """sha256 of the modules that a run's ranks depend on: runs made by other code are not reused."""
-    here = Path(__file__).parent
-    names = ("encoders", "retrieval", "sampler", "settings", "trainer", "use_multilingual", "data/benchmarks",
-             "data/corpora", "data/files", "data/hygiene", "data/readers", "data/sources")
-    sources = b"".join((here / f"{name}.py").read_bytes() for name in names)
-    return hashlib.sha256(sources).hexdigest()[:16]
-
-
-def device_name(device):
-    import torch
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
