@@ -46,7 +46,7 @@ def known():
                 values |= set(_numbers(json.loads(line)))
     forms = set()
     for value in values:
-        for digits in range(5):
+        for digits in range(6):
             forms |= {f"{abs(value):.{digits}f}", f"{abs(value):,.{digits}f}"}
         forms |= {f"{abs(value):g}", f"{abs(100 * value):.0f}"}
     return forms
@@ -90,7 +90,7 @@ SAID = {"95", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", ".8"
 @pytest.mark.parametrize("name", STUDY)
 def test_every_number_that_a_chapter_puts_out_is_in_the_results(chapters, name):
     allowed = known() | set(differences()) | set(totals()) | SAID
-    assert not results.studies() or list(shown(chapters[name]))
+    assert list(shown(chapters[name])) or "Not measured yet" in json.dumps(chapters[name])
     missing = [number for number in shown(chapters[name]) if number.lstrip("+−-") not in allowed]
     assert not missing, missing[:20]
 

@@ -4,6 +4,8 @@
 comparison of two conditions; and pairs.csv, a row a pair of languages.
 """
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 
@@ -86,7 +88,9 @@ def summarise(name):
 
 def comparisons(name, rows):
     """The comparisons that the study's file asks for, Holm's correction over each family and benchmark."""
-    cells, families = rows.cells(), []
+    planned = Counter((item.part, item.cell) for item in campaign.plan(name))
+    cells = {cell: keys for cell, keys in rows.cells().items() if len(keys) == planned[cell]}  # with all their seeds
+    families = []
     for family, asked in campaign.load(name).get("comparisons", {}).items():
         per_benchmark = {}
         for first, second in asked["pairs"]:
