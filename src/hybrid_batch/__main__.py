@@ -1,4 +1,5 @@
-"""python -m hybrid_batch: run a profile, evaluate an encoder, prepare or translate a corpus, describe parameters."""
+"""python -m hybrid_batch: run a profile, evaluate an encoder, prepare or translate a corpus, run a study, describe
+parameters."""
 
 import argparse
 import json
@@ -155,8 +156,8 @@ def _describe(choice):
             print(f"  {key}: {entry['type']} = {entry['default']!r}\n      {entry['help']}")
 
 
-VERBS = {"run": _run, "evaluate": _evaluate, "prepare": _prepare, "translate": _translate, "study": _study, "chapters": _chapters,
-         "describe": _describe}
+VERBS = {"run": _run, "evaluate": _evaluate, "prepare": _prepare, "translate": _translate, "study": _study,
+         "chapters": _chapters, "describe": _describe}
 
 if __name__ == "__main__":
     main()
