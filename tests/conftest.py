@@ -2,6 +2,7 @@
 examples in every run."""
 
 import os
+import shutil
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may depend on a hub; read when huggingface_hub is imported
 
@@ -26,6 +27,18 @@ def data():
     if not (folder / "xquad-r").is_dir() or not (folder / "mlqa-r").is_dir():
         pytest.skip("XQuAD-R and MLQA-R are not here: they are looked for in ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests: a second Playwright cannot start beside the first."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not found:
+        pytest.skip("no chromium on this machine")
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=found, args=[
+            "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
 
 
 @pytest.fixture(scope="session")

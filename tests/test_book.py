@@ -134,17 +134,6 @@ def test_right_to_left_texts_are_set_so_and_texts_are_escaped(pages):
 
 
 @pytest.fixture(scope="session")
-def browser():
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not found:
-        pytest.skip("no chromium on this machine")
-    from playwright.sync_api import sync_playwright
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=found, args=[
-            "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
-
-
-@pytest.fixture(scope="session")
 def address(book):
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):

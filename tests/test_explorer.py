@@ -169,17 +169,6 @@ def address(results, tmp_path_factory):
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not found:
-        pytest.skip("no chromium on this machine")
-    from playwright.sync_api import sync_playwright
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=found, args=[
-            "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
-
-
 @pytest.fixture
 def visit(browser, address):
     """A function (hash, width, ...) -> the page; no script may have failed in it."""

@@ -43,6 +43,8 @@ class Planned:
         identity = asdict(study._canonical(self.experiment))
         for field in MEASURED + (("settings",) if self.experiment.strategy is None else ()):
             identity.pop(field)
+        if not identity["cleaned_of"]:  # the keys of runs made before there was this field
+            identity.pop("cleaned_of")
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 

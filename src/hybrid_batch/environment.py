@@ -32,8 +32,8 @@ def environment():
 def code_checksum():
     """sha256 of the modules that a run's ranks depend on: runs made by other code are not reused."""
     here = Path(__file__).parent
-    names = ("encoders", "retrieval", "sampler", "settings", "trainer", "use_multilingual", "data/benchmarks",
-             "data/corpora", "data/files", "data/hygiene", "data/readers", "data/sources")
+    names = ("encoders", "retrieval", "sampler", "settings", "trainer", "use_multilingual", "data/answers",
+             "data/benchmarks", "data/corpora", "data/files", "data/hygiene", "data/readers", "data/sources")
     sources = b"".join((here / f"{name}.py").read_bytes() for name in names)
     return hashlib.sha256(sources).hexdigest()[:16]
 

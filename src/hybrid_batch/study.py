@@ -37,6 +37,7 @@ class Experiment:
     None takes what the corpus holds out.
     answers="shuffled" is the control in which reasoning batches teach a wrong option of each item as the right one.
     reasoning_corpus: what is drawn at share rho; of other tasks too, as a control. reasoning_limit: as limit, for it.
+    cleaned_of: benchmarks whose texts are left out of what it trains on, besides those that it is measured on.
     unseen: languages that are measured, not trained on. subset: languages whose pool alone is searched, too.
     means_removed: whether it is measured with the means of languages removed, too.
     probes: whether the alignment of the space is measured, too, see alignment.
@@ -53,6 +54,7 @@ class Experiment:
     benchmarks: tuple = ("encyclo11",)
     data: str | None = None
     languages: tuple | None = None
+    cleaned_of: tuple = ()
     unseen: tuple = ()
     subset: tuple = ()
     probes: bool = False
@@ -129,7 +131,8 @@ def run(experiment, cache=None):
     training, validation = load_training(experiment)
     benchmarks = {name: load_benchmark(name, experiment.data, languages=experiment.languages)
                   for name in experiment.benchmarks}
-    checksums = [training and training.key, validation and validation.key, *(b.checksum for b in benchmarks.values())]
+    texts_left_out = [*benchmarks.values(), *(load_benchmark(name, experiment.data) for name in experiment.cleaned_of)]
+    checksums = [training and training.key, validation and validation.key, *(b.checksum for b in texts_left_out)]
     identity = {**asdict(experiment), "checksums": checksums, "code": code_checksum(),
                 "torch": importlib.metadata.version("torch")}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
@@ -138,7 +141,7 @@ def run(experiment, cache=None):
     if (folder / "manifest.json").exists():
         return Run(folder)
     if training is not None:
-        training, validation = (hygiene.clean(part, benchmarks.values()) for part in (training, validation))
+        training, validation = (hygiene.clean(part, texts_left_out) for part in (training, validation))
         for name, number in training.about["contaminated"].items():
             print(f"hygiene: {number} rows of {training.name} left out: they stand in {name}", flush=True)
     partial = folder.with_name("." + folder.name)
