@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from hybrid_batch.data import corpora, files
 from hybrid_batch.data.collection import load_collections, streamed
 
-PARALLEL = ("encyclo11", "encyclo11-reasoning", "xquad-r", "mlqa-r", "xquad", "mlqa", "belebele")
+PARALLEL = ("encyclo11", "encyclo11-held-out", "encyclo11-reasoning", "xquad-r", "mlqa-r", "xquad", "mlqa", "belebele")
 HUB = {name: dict(repo=repo, revision=revision) for name, repo, revision in (
     ("belebele", "facebook/belebele", "7899cdfa4e1e0d733fd77c848e2c273cb1d32be2"),
     ("mlqa", "google/xtreme", "b09e9378cb97d39c628feb5135a749ac43e7ea5e"),
@@ -57,6 +57,7 @@ def load_benchmark(name, data=None, split=None, languages=None):
     """Load a Benchmark.
 
     name: ``encyclo11``: questions and sentences of a split of our own corpus;
+        ``encyclo11-held-out``: of its splits validation and test together;
         ``encyclo11-reasoning``: stems, and all options of the split as the pool;
         ``xquad-r``, ``mlqa-r``, or any folder of data with one {language}.json or .json.gz in the form of LAReQA
         (SQuAD JSON with sentence_breaks): every sentence; the one where the first answer begins is the answer;
@@ -68,6 +69,11 @@ def load_benchmark(name, data=None, split=None, languages=None):
     """
     if streamed(name, data):
         raise ValueError(f"benchmark {name!r} is read as a stream and measured by the command `evaluate` only")
+    if name == "encyclo11-held-out":
+        corpora.known(languages or [], corpora.LANGUAGES, name)
+        return _assemble(name, lambda code: [text for part in ("validation", "test")
+                                             for text in corpora.own_texts("encyclo11", code, part)],
+                         languages or corpora.LANGUAGES, corpora.own_files("encyclo11"))
     if name in ("encyclo11", "encyclo11-reasoning"):
         corpora.known(languages or [], corpora.LANGUAGES, name)
         return _assemble(name, lambda code: corpora.own_texts(name, code, split or "test"),

@@ -39,6 +39,7 @@ CHUNK = 10_000  # rows in memory at once
 OWN_ABOUT = {name: dict(title=title, use=use, task=task, licence="CC BY 4.0", note="Written for this book.")
              for name, title, use, task in (
                  ("encyclo11", "Encyclopaedic passages with two questions each, in 11 languages", "training", "qa"),
+                 ("encyclo11-sentences", "The same, with the other sentences of the passage as negatives", "training", "qa"),
                  ("encyclo11-reasoning", "Reasoning items with four options, in 11 languages", "reasoning", "reasoning"))}
 EMPTY = pd.util.hash_array(np.array([""], object))[0]  # of a query or passage that is missing
 HOLDOUT = 20  # one group in so many is kept for validation
@@ -59,7 +60,8 @@ class Corpus:
 def load_corpus(name, split="train", languages=None, data=None, limit=None, keep="content", consent=None):
     """Load rows to train on.
 
-    name: ``encyclo11`` (question -> passage) or ``encyclo11-reasoning`` (stem -> right option, wrong ones as
+    name: ``encyclo11`` (question -> sentence that answers), ``encyclo11-sentences`` (the same, with the other
+        sentences of the passage as negatives) or ``encyclo11-reasoning`` (stem -> right option, wrong ones as
         negatives), our own, in 11 languages; a data set of the catalogue (catalogue.yaml); a JSON-lines file of
         rows, a JSON file with a task of BIG-bench; or several of these joined by "+".
     split: train, validation (one group in 20) or all; of our own also test. A JSON-lines file is taken whole.
@@ -82,7 +84,7 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
         if not Path(name).exists():
             raise FileNotFoundError(f"{name} does not exist: check the path, which is taken from {Path.cwd()}")
         rows, found = _few(read_rows(Path(name), languages), limit), [Path(name)]
-    elif name in ("encyclo11", "encyclo11-reasoning"):
+    elif name in OWN_ABOUT:
         known(languages or [], LANGUAGES, name)
         rows, found, about = _few(own_rows(name, split, languages or LANGUAGES), limit), own_files(name), OWN_ABOUT[name]
     elif name in sources.catalogue() or name.endswith(".json"):
@@ -91,7 +93,7 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
         rows, found, about = source.rows(tally), source.files, source.about
         hold = {"train": False, "validation": True, "all": None}[_split_of(source, split)]
     else:
-        raise FileNotFoundError(f"corpus {name!r} is unknown: name 'encyclo11', 'encyclo11-reasoning', a file of rows "
+        raise FileNotFoundError(f"corpus {name!r} is unknown: name {', '.join(map(repr, OWN_ABOUT))}, a file of rows "
                                 f"that ends in .jsonl, a task that ends in .json, or one of "
                                 f"{', '.join(sources.catalogue())}")
     options = dict(split=split, languages=languages and sorted(languages), limit=limit, keep=keep)
@@ -320,14 +322,14 @@ def own(kind, language, split=None):
 
 
 def own_files(name):
-    kind = "passages" if name == "encyclo11" else "reasoning"
+    kind = "reasoning" if name == "encyclo11-reasoning" else "passages"
     return [*sorted((OWN / "encyclo11" / kind).glob("*.jsonl")), OWN / "encyclo11" / "splits.json"]
 
 
 def own_texts(name, language, split):
     """Yield (passage or item id, sentences or options, [(item, question, index of the answer)])."""
     split = None if split == "all" else split
-    if name == "encyclo11":
+    if name != "encyclo11-reasoning":
         for entry in own("passages", language, split):
             yield entry["id"], entry["sentences"], [(q["id"], q["text"], q["answer"]) for q in entry["questions"]]
     else:
@@ -336,9 +338,9 @@ def own_texts(name, language, split):
 
 
 def own_rows(name, split, languages):
-    task = "qa" if name == "encyclo11" else "reasoning"
+    task = OWN_ABOUT[name]["task"]
     for language in languages:
         for group, texts, questions in own_texts(name, language, split):
             for item, question, answer in questions:
                 yield dict(item=item, group=group, language=language, task=task, query=question, passage=texts[answer],
-                           negatives=[] if task == "qa" else texts[:answer] + texts[answer + 1:])
+                           negatives=[] if name == "encyclo11" else texts[:answer] + texts[answer + 1:])

@@ -95,8 +95,13 @@ def _mmarco(source, language, part, tally):
 
 
 def _parallel(source, language, part, tally):
-    """Texts and their translations, without passages: each is query and passage, for cross-lingual pairs."""
-    for where, record in source.records(language, part, tally, "id", "question"):
+    """Texts and their translations, without passages: each is query and passage, for cross-lingual pairs. entry:
+    optional: [question], if not all records have one."""
+    needed = [field for field in ("id", "question") if field not in source.entry.get("optional", ())]
+    for where, record in source.records(language, part, tally, *needed):
+        if not record.get("question"):
+            tally[language, "left out: an empty query or passage"] += 1
+            continue
         yield dict(item=str(record["id"]), query=record["question"], passage=record["question"])
 
 
