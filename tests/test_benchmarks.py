@@ -55,6 +55,14 @@ def test_our_own_benchmark_holds_every_sentence_and_marks_the_answer():
         "queries": len(benchmark.queries) // 2, "passages": len(sentences) // 2}
 
 
+def test_the_held_out_benchmark_is_validation_and_test_and_nothing_that_is_trained_on():
+    held_out = load_benchmark("encyclo11-held-out", languages=["en", "hi"])
+    parts = [load_benchmark("encyclo11", split=split, languages=["en", "hi"]) for split in ("validation", "test")]
+    assert set(held_out.queries.item) == set(parts[0].queries.item) | set(parts[1].queries.item)
+    assert sorted(held_out.passages.text) == sorted([*parts[0].passages.text, *parts[1].passages.text])
+    assert set(held_out.passages.text).isdisjoint(load_benchmark("encyclo11", split="train").passages.text)
+
+
 def test_our_own_reasoning_benchmark_holds_every_option_and_marks_the_right_one():
     benchmark = load_benchmark("encyclo11-reasoning", languages=["zh"])
     entries = corpora.own("reasoning", "zh", "test")

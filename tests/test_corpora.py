@@ -106,6 +106,17 @@ def test_questions_meet_the_sentence_that_answers_them():
                 subject="", query=texts[0], passage=texts[1], negatives=[], hashes=hash_texts(texts).tolist())
 
 
+def test_the_other_sentences_of_a_passage_are_negatives_where_that_is_asked_for():
+    rows = {(row["item"], row["language"]): row for row in load_corpus("encyclo11-sentences").rows}
+    plain = load_corpus("encyclo11").rows
+    assert len(rows) == len(plain)
+    for entry in corpora.own("passages", "th", "train"):
+        for question in entry["questions"]:
+            row = rows[f"encyclo11-sentences/{question['id']}", "th"]
+            assert (row["query"], row["passage"]) == (question["text"], entry["sentences"][question["answer"]])
+            assert row["negatives"] == [s for s in entry["sentences"] if s != row["passage"]] and row["task"] == "qa"
+
+
 def test_stems_meet_the_right_option_and_the_wrong_ones_are_negatives():
     rows = {(row["item"], row["language"]): row for row in load_corpus("encyclo11-reasoning").rows}
     for entry in corpora.own("reasoning", "hi", "train"):

@@ -129,6 +129,15 @@ def test_texts_without_passages_are_their_own(given_set):
     assert {row["task"] for row in rows} == {"parallel"}
 
 
+def test_texts_may_be_missing_where_the_catalogue_says_so(given_set):
+    contents = {"en.jsonl": [{"id": 1, "question": "Who?"}, {"id": 2, "context": "They."}, {"id": 3, "question": ""}]}
+    rows, counts = given_set("parallel", contents, task="parallel", optional=["question"])()
+    assert texts(rows) == {("1", "en"): ("Who?", "Who?")}
+    assert counts == {"read": 3, "left out: an empty query or passage": 2}
+    with pytest.raises(ValueError, match="line 2: no field 'question'"):
+        given_set("parallel", contents, task="parallel")()
+
+
 def test_every_sentence_of_a_record_is_an_item_and_its_own_passage(given_set):
     load = given_set("sentences", {
         "dev.de.jsonl": [{"id": 0, "one": "Schnee  fällt.", "two": "Es ist kalt.", "label": "neutral"},

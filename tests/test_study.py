@@ -116,6 +116,11 @@ def test_rows_that_stand_in_the_benchmark_are_not_trained_on(shared, tmp_path, m
     study.run(study.Experiment("X-X", **{**shared, "corpus": str(path)}), tmp_path)
     assert seen[0].rows["query"][:] == [row["query"] for row in clean]
     assert seen[0].about["contaminated"] == {"encyclo11": 10}
+    elsewhere = {**shared, "corpus": str(path), "benchmarks": ("encyclo11-reasoning",)}
+    study.run(study.Experiment("X-X", **elsewhere), tmp_path)
+    assert len(seen[1].rows) == 50
+    study.run(study.Experiment("X-X", **elsewhere, cleaned_of=("encyclo11",)), tmp_path)
+    assert seen[2].rows["query"][:] == [row["query"] for row in clean]
 
 
 def test_training_on_the_benchmark_is_refused(shared, tmp_path):
