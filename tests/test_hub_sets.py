@@ -862,7 +862,7 @@ def test_an_entry_of_the_catalogue_says_what_is_needed(name):
     assert not entry.get("canary") or entry["use"] == "analysis"
     assert set(entry) <= {"title", "licence", "note", "use", "task", "family", "repo", "revision", "stream",
                           "folder", "languages", "files", "extra", "reader", "canary", "fields", "optional", "native",
-                          "where", "otherwise", "columns", "labels", "connectives"}
+                          "where", "otherwise", "columns", "labels", "connectives", "most", "least"}
     codes = list(entry["languages"])
     assert all(isinstance(code, str) and re.fullmatch("[a-z]{2,3}(-[A-Z][a-z]{3})?", code) for code in codes)
     assert len(codes) == len(set(codes))
