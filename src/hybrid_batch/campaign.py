@@ -53,7 +53,8 @@ def load(name):
     null is left out. Raises ValueError that names what is wrong."""
     path = STUDIES / f"{name}.yaml"
     if not path.exists():
-        raise ValueError(f"study {name!r} is unknown; choose from {', '.join(sorted(p.stem for p in STUDIES.glob('*.yaml')))}")
+        names = sorted(path.stem for path in STUDIES.glob("*.yaml"))
+        raise ValueError(f"study {name!r} is unknown; choose from {', '.join(names)}")
     content = yaml.safe_load(path.read_text())
     if "base" not in content:
         return content

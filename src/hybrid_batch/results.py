@@ -125,7 +125,8 @@ def verdicts(name, family, benchmark, figures=None):
             if row.figure.endswith("distance") else
             f"{row.difference:+.3f} [{row.low:+.3f},\N{NO-BREAK SPACE}{row.high:+.3f}]" for row in table.itertuples()}
     return pd.DataFrame({
-        "compared": table["second"] + " − " + table["first"], "figure": table.figure.map(label), "difference": pd.Series(sign),
+        "compared": table["second"] + " − " + table["first"], "figure": table.figure.map(label),
+        "difference": pd.Series(sign),
         "p (Holm)": table.p_holm.map(lambda p: f"{p:.4f}"), "effect size": table.effect.map(lambda d: f"{d:+.2f}"),
         "detectable": [number(row.detectable, row.figure) for row in table.itertuples()],
         "difference seen": table.seen.map({True: "yes", False: "no"})}).reset_index(drop=True)
@@ -173,7 +174,8 @@ def pattern(name, benchmark, family="table 1"):
         digits = 0 if row.figure.endswith("distance") else 3
         lines.append({"figure": label(row.figure), "compared": f"{row.second} − {row.first}",
                       "paper, XLM-R": f"{apart['xlm-r']:+.{digits}f}", "paper, LaBSE": f"{apart['labse']:+.{digits}f}",
-                      "here": f"{row.difference:+.{digits}f} [{row.low:+.{digits}f},\N{NO-BREAK SPACE}{row.high:+.{digits}f}]",
+                      "here": f"{row.difference:+.{digits}f} [{row.low:+.{digits}f},\N{NO-BREAK SPACE}"
+                              f"{row.high:+.{digits}f}]",
                       "p (Holm)": f"{row.p_holm:.4f}", "verdict": verdict})
     return pd.DataFrame(lines)
 
@@ -237,78 +239,6 @@ def cost():
 
 
 WATTS = {"CPU": 20, "GPU": 500}  # assumed: of two busy cores with their memory; of a large accelerator
-
-
-def claims():
-    """The paper's claims, each with what was measured here and a verdict."""
-    made = having("reproduction", "Hybrid")
-    if not made:
-        return pd.DataFrame(columns=["claim", "measured here", "verdict"])
-    rows = {name: next(row for row in campaign.manifests(name) if row["name"].startswith("Hybrid")) for name in made}
-    first = rows[made[0]]
-    squares = {b: matrix(made[0], "reproduction", "untrained", b).notna().to_numpy() for b in ("xquad-r", "mlqa-r")
-               if b in set(summary(made[0]).benchmark)}
-    counted = "; ".join(f"{title(b)}: {len(s)} languages, {s.sum() - np.trace(s)} cross-lingual and {np.trace(s)} monolingual settings"
-                        for b, s in squares.items())
-    clean = "; ".join(f"{NAMES[name]}: {', '.join(f'{n} rows of the training data left out for {title(b)}' for b, n in row['corpus']['contaminated'].items())}"
-                      for name, row in rows.items())
-    shares = ", ".join(f"{share:.0%} {kind}" for kind, share in first["shares"].items())
-    best, better = _tested(["Mul map"]), _tested(["Mo map", "Cr map", "Mul map"])
-    bias = _tested(["Mul rank_distance"], ["X-X-mono"])
-    return pd.DataFrame([
-        ("1", "Fine-tuning uses a mix of monolingual and cross-lingual question-answer pairs.", f"Hybrid's batches: {shares}.",
-         "holds (by construction)"),
-        ("2", "Experiments are on XQuAD-R, MLQA-R and MIRACL.", "XQuAD-R and MLQA-R are measured here. MIRACL can be "
-         "(with the verb evaluate), but was not: it has to be fetched, and there was no network.",
-         "holds for two; MIRACL not measured"),
-        ("3", "XQuAD-R and MLQA-R have parallel questions and passages in 11 and 7 languages.", counted + ". A question "
-         "of MLQA-R is there in two to four of its languages only.", "holds; MLQA-R is parallel in part"),
-        ("4", "Evaluation data is separate from training data.", clean + ".", "holds, after cleaning"),
-        ("5", "The models have seen no sample of the evaluation data, of any split.", "For fine-tuning see 4. What the "
-         "encoders saw in pretraining is not known; the passages come from Wikipedia, which both have read.",
-         "not testable here"),
-        ("6", "mAP is reported for XQuAD-R and MLQA-R.", "So it is here.", "holds"),
-        ("7", "XQuAD-R (MLQA-R) gives 110 (42) cross-lingual and 11 (7) monolingual settings.", counted + ".", "holds"),
-        ("8", "Hybrid batch sampling is best in multilingual retrieval.", *best),
-        ("9", "Hybrid beats both baselines, from both encoders.", *better),
-        ("10", "Hybrid substantially reduces language bias against monolingual training.", *bias),
-        ("11", "Hybrid gives strong zero-shot retrieval across diverse languages.", *_unseen()),
-    ], columns=["", "claim", "measured here", "verdict"])
-
-
-def _tested(figures, against=("X-X-mono", "X-Y")):
-    """(evidence, verdict) from the comparisons of Hybrid with the paper's baselines, on all benchmarks and pools."""
-    parts, seen = [], []
-    for name in having("reproduction", "Hybrid"):
-        table = compared(name)
-        table = table[(table.family == "table 1") & (table["second"] == "Hybrid") & table["first"].isin(against)
-                      & table.figure.isin(figures)]
-        for (first, figure), some in table.groupby(["first", "figure"], sort=False):
-            lower = figure.endswith("distance")
-            seen += [0 if not row.seen else 1 if (row.difference < 0) == lower else -1 for row in some.itertuples()]
-            values = ", ".join(f"{title(row.benchmark)} {row.difference:+.{0 if lower else 3}f}{'*' if row.seen else ''}"
-                               for row in some.itertuples())
-            parts.append(f"{NAMES[name]}, {label(figure)}, Hybrid − {first}: {values}.")
-    good, bad, total = seen.count(1), seen.count(-1), len(seen)
-    verdict = ("holds" if good == total else "does not hold" if not good else
-               f"holds in {good} of {total} comparisons; {bad} the other way; {total - good - bad} not seen")
-    return " ".join(parts) + " (*: seen after correction)", verdict
-
-
-def _unseen():
-    """(evidence, verdict) on languages that were not trained on."""
-    parts, better = [], []
-    for name in having("reproduction", "Hybrid"):
-        table = summary(name)
-        table = table[(table.part == "reproduction") & (table.benchmark == "xquad-r") & (table.system == "plain")
-                      & (table.figure == "Mul map") & table.language.isin(["el", "vi"])].set_index(["cell", "language"])
-        for language in ("el", "vi"):
-            before, after = (table.loc[cell, language] for cell in ("untrained", "Hybrid"))
-            better.append(after.low > before.high)
-            parts.append(f"{NAMES[name]}, {language}: Mul mAP untrained {before.value:.3f}, Hybrid {after.value:.3f}")
-    return "; ".join(parts) + ".", (
-        "holds" if all(better) else "does not hold" if not any(better) else
-        f"holds in {sum(better)} of {len(better)}: see the chapter on languages")
 
 
 def benchmarks(name, part, pools=False):

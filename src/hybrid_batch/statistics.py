@@ -80,8 +80,9 @@ def holm(p):
 
 def by_group(scores):
     """Scores of a run by groups of queries, small enough to keep: (values, weights), tables with a row a group and a
-    column a figure (setting, language or "all", measure); by language mAP alone. The figure is the sum over groups of value times weight, and
-    the weights of a figure sum to 1. Languages are those of the queries. scores: see metrics.per_query."""
+    column a figure (setting, language or "all", measure); by language mAP alone. The figure is the sum over groups of
+    value times weight, and the weights of a figure sum to 1. Languages are those of the queries. scores: see
+    metrics.per_query."""
     values, weights = {}, {}
     measures = [name for name in scores if name in ("map", "recall@1", "recall@10", "rank_distance")]
     for measure in measures:

@@ -240,7 +240,8 @@ def _make(experiment, training, validation, benchmarks, folder):
         "name": experiment.name, "experiment": asdict(experiment), "steps": steps,
         "shares": {str(kind): share for kind, share in (mixture or {}).items()},
         "corpus": training and dict(name=training.name, checksum=training.checksum, rows=len(training.rows),
-                                    **training.about), "benchmarks": measured, "probes": probed, "device": device_name(encoder.device),
+                                    **training.about),
+        "benchmarks": measured, "probes": probed, "device": device_name(encoder.device),
         "seconds": {"training": round(trained - start, 1), "evaluation": round(time.time() - trained, 1)},
         **environment()}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
