@@ -220,6 +220,20 @@ def test_a_frozen_encoder_is_interpolated_saved_and_loaded(model, tmp_path):
     assert all(weights.requires_grad for weights in again.parameters())
 
 
+def test_encoders_joined_by_plus_are_averaged(model, tmp_path):
+    other = copy.deepcopy(model)
+    trainer.train(other, tiny.corpus(), sampler.strategy("Hybrid"), dataclasses.replace(FROZEN, frozen_layers=0))
+    model.save(str(tmp_path / "e5-one")), other.save(str(tmp_path / "e5-other"))
+    one, two = encoders.parameters(model), encoders.parameters(other)
+    for third in ("e5-one", "e5-other"):
+        mean = encoders.load("+".join(str(tmp_path / name) for name in ("e5-one", "e5-other", third)), device="cpu")
+        share = 1 / 3 if third == "e5-one" else 2 / 3
+        expected = encoders.interpolate(copy.deepcopy(model), one, two, share).encode(TEXTS)
+        assert np.abs(mean.encode(TEXTS) - expected).max() < 1e-5 and mean.prompts == model.prompts
+    with pytest.raises(ValueError, match="differ in architecture"):
+        encoders.average([model, encoders.SentenceTransformer(modules=list(model)[1:])])
+
+
 @pytest.mark.parametrize("layers", [-1, 3])
 def test_more_frozen_layers_than_there_are_are_refused(layers, model):
     with pytest.raises(ValueError, match=f"frozen_layers = {layers}: this encoder has 2"):

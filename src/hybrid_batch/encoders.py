@@ -35,13 +35,16 @@ def load(name, device=None, max_length=None):
     """Return an encoder as a SentenceTransformer with the prompts "query" and "passage".
 
     name: ``offline-e5-small``, ``offline-use-multilingual``, a folder, or a Hub repository such as
-        ``intfloat/multilingual-e5-small``. Prompts that it defines are kept; without any it gets E5's if "e5" is in
+        ``intfloat/multilingual-e5-small``; or several of one architecture joined by "+", whose weights are averaged
+        (a model soup, arXiv 2203.05482). Prompts that it defines are kept; without any it gets E5's if "e5" is in
         its name, else empty ones.
     device: None takes a GPU when there is one.
     max_length: texts are cut after so many tokens; None keeps the encoder's own.
     Raises FileNotFoundError or ValueError, with the remedy, if it cannot be had.
     """
-    if name == OFFLINE:
+    if "+" in name and not Path(name).exists():
+        encoder = average([load(part, device, max_length) for part in name.split("+")])
+    elif name == OFFLINE:
         encoder = offline_e5_small(device=device)
     elif name == use_multilingual.OFFLINE:
         encoder = use_multilingual.offline_use_multilingual(device=device)
@@ -78,6 +81,18 @@ def interpolate(encoder, before, after, weight):
     encoder.load_state_dict({name: torch.lerp(old, after[name], weight) if old.is_floating_point() else old
                              for name, old in before.items()})
     return encoder
+
+
+def average(encoders):
+    """The first of some encoders of one architecture, with the mean of the weights of all. Raises ValueError if their
+    weights are not alike in name and shape."""
+    weights = [parameters(encoder) for encoder in encoders]
+    shapes = [{name: value.shape for name, value in part.items()} for part in weights]
+    if any(part != shapes[0] for part in shapes):
+        raise ValueError("the encoders to average differ in architecture: name encoders trained from the same one")
+    encoders[0].load_state_dict({name: torch.stack([part[name] for part in weights]).mean(0)
+                                 if value.is_floating_point() else value for name, value in weights[0].items()})
+    return encoders[0]
 
 
 def freeze_embeddings(encoder, frozen=True):
