@@ -24,7 +24,7 @@ STUDIES = corpora.ROOT / "studies"
 RESULTS = corpora.ROOT / "results"
 EXPERIMENT = {f.name for f in fields(study.Experiment)} - {"settings"}
 SETTINGS = {f.name for f in fields(Settings)} - EXPERIMENT
-PART = {"seeds", "cells"}
+PART = {"seeds", "cells", "by_language"}  # what a part has besides the entries of its experiments
 MEASURED = ("benchmarks", "subset", "probes", "means_removed", "interpolation", "keep_encoder", "data")
 STEPS = 250  # of a value between 0 and 1 in groups-BENCHMARK.npz
 
@@ -99,6 +99,8 @@ def run(name, data=None, shard=(0, 1), again=False):
     wanted = {}
     for item in plan(name, data):
         wanted.setdefault(item.key, item)
+    parts = load(name)["parts"]
+    by_language = {item.key for item in plan(name) if parts[item.part].get("by_language")}
     place = study.RUNS / "studies" / name
     place.mkdir(parents=True, exist_ok=True)
     done = {} if again else {row["key"]: set(row["benchmarks"]) for row in manifests(name)}
@@ -111,7 +113,7 @@ def run(name, data=None, shard=(0, 1), again=False):
             continue
         print(what, flush=True)
         made = study.run(item.experiment, place / "made")
-        summarise(made, item.key, place)
+        summarise(made, item.key, place, item.key in by_language)
         for encoder in made.folder.glob("encoder*"):  # those asked for: another cell may measure them
             kept = place / "encoders" / f"{item.cell.replace(' ', '-')}-{item.experiment.settings.seed}" / encoder.name
             shutil.rmtree(kept, ignore_errors=True)
@@ -128,8 +130,9 @@ def _left(folder, again):
     return set() if again and manifest.get("code") != study.code_checksum() else set(manifest["benchmarks"])
 
 
-def summarise(made, key, place):
-    """Write what is kept of a Run into the folder ``key`` of ``place``."""
+def summarise(made, key, place, by_language=True):
+    """Write what is kept of a Run into the folder ``key`` of ``place``; by_language: also what intervals of figures by
+    languages need, which is most of it."""
     manifest = dict(made.manifest)
     rows, languages, groups = [], [], {}
     for benchmark, about in manifest["benchmarks"].items():
@@ -143,16 +146,18 @@ def summarise(made, key, place):
             table = table.merge(shares, "left", ["setting", "query_language", "passage_language"])
             languages.append(table.assign(**names))
             values, weights = statistics.by_group(scores)
-            if system != "plain":
-                values = values.loc[:, values.columns.get_level_values(1) == "all"]
-            units = values.columns.get_level_values(2) != "rank_distance"
-            groups[f"{benchmark}/{key}/{system}/units"] = (
-                (STEPS * values.loc[:, units]).round().fillna(0).to_numpy(np.uint8))
-            groups[f"{benchmark}/{key}/{system}/distances"] = values.loc[:, ~units].fillna(0).to_numpy(np.float16)
-            for column, weight in weights.items():
-                groups[f"{benchmark}/weights/{' '.join(column)}"] = weight.to_numpy(np.float32)
-            groups[f"{benchmark}/{system.split()[0]}/units"] = np.array([" ".join(c) for c in values.columns[units]])
-            groups[f"{benchmark}/{system.split()[0]}/distances"] = np.array([" ".join(c) for c in values.columns[~units]])
+            language, measure = (values.columns.get_level_values(level) for level in (1, 2))
+            forms = {"units": (language == "all") & (measure != "rank_distance"), "distances": measure == "rank_distance"}
+            if by_language and system == "plain" and benchmark in manifest["experiment"]["benchmarks"]:  # not of its pools
+                forms["languages"] = language != "all"
+            for form, columns in forms.items():
+                part = values.loc[:, columns]
+                part = part.fillna(0) if form == "distances" else (STEPS * part).round().fillna(0)
+                groups[f"{benchmark}/{key}/{system}/{form}"] = part.to_numpy(
+                    np.float16 if form == "distances" else np.uint8)
+                groups[f"{benchmark}/{form}"] = np.array([" ".join(column) for column in part.columns])
+                for column in part.columns:
+                    groups[f"{benchmark}/weights/{' '.join(column)}"] = weights[column].to_numpy(np.float32)
     probed = [dict(key=key, benchmark=kind, system="plain", setting=kind, query_language=pair.split()[0],
                    passage_language=pair.split()[-1] if kind == "ntrex" else "en", **{"recall@1": value})
               for kind in ("tatoeba", "ntrex") for pair, value in ((manifest["probes"] or {}).get(kind, {})).items()]

@@ -48,16 +48,19 @@ class Rows:
             with np.load(self.folder / f"groups-{benchmark.replace(' ', '-')}.npz") as saved:
                 self._groups[benchmark] = {key: saved[key] for key in saved.files}
         saved, figure = self._groups[benchmark], " ".join(figure)
-        form = "distances" if figure.endswith("rank_distance") else "units"
-        column = saved[f"{benchmark}/{system.split()[0]}/{form}"].tolist().index(figure)
+        form = next(form for form in ("units", "distances", "languages")
+                    if figure in saved.get(f"{benchmark}/{form}", ()))
+        column = saved[f"{benchmark}/{form}"].tolist().index(figure)
         runs = np.array([saved[f"{benchmark}/{key}/{system}/{form}"][:, column] for key in keys], float)
-        return runs / (campaign.STEPS if form == "units" else 1), saved[f"{benchmark}/weights/{figure}"].astype(float)
+        return runs / (1 if form == "distances" else campaign.STEPS), saved[f"{benchmark}/weights/{figure}"].astype(float)
 
-    def languages(self, benchmark):
-        """Query languages of a benchmark."""
+    def languages(self, keys, benchmark):
+        """Query languages of a benchmark, if some runs keep what intervals by languages need; else none."""
         self.values([], benchmark, "plain", ("Mo", "all", "map"))
-        figures = [figure.split(" ") for figure in self._groups[benchmark][f"{benchmark}/plain/units"].tolist()]
-        return sorted({language for _, language, _ in figures} - {"all"})
+        saved = self._groups[benchmark]
+        if not all(f"{benchmark}/{key}/plain/languages" in saved for key in keys):
+            return []
+        return sorted({figure.split(" ")[1] for figure in saved[f"{benchmark}/languages"].tolist()})
 
 
 def summarise(name):
@@ -76,7 +79,7 @@ def summarise(name):
                 if figure in own and own[figure].notna().all():  # over seeds alone: from the least to the greatest
                     table.append(names | dict(figure=figure, language="all", value=own[figure].mean(),
                                               low=own[figure].min(), high=own[figure].max(), seeds=len(keys)))
-            for language in rows.languages(benchmark) if system == "plain" else []:
+            for language in rows.languages(keys, benchmark) if system == "plain" else []:
                 for setting in metrics.SETTINGS:
                     values = rows.values(keys, benchmark, system, (setting, language, "map"))
                     table.append(names | dict(figure=f"{setting} map", language=language)
