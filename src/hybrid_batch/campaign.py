@@ -96,11 +96,11 @@ def run(name, data=None, shard=(0, 1), again=False):
     """Make all runs of a study that have no row yet, then collect the results. shard: (i, n), every n-th run from the
     i-th, for several processes. again: rows that are there are made anew, but for those that this code has just left
     on this machine. An interrupted study goes on where it was."""
-    wanted = {}
+    parts, wanted, by_language = load(name)["parts"], {}, set()
     for item in plan(name, data):
         wanted.setdefault(item.key, item)
-    parts = load(name)["parts"]
-    by_language = {item.key for item in plan(name) if parts[item.part].get("by_language")}
+        if parts[item.part].get("by_language"):
+            by_language.add(item.key)
     place = study.RUNS / "studies" / name
     place.mkdir(parents=True, exist_ok=True)
     done = {} if again else {row["key"]: set(row["benchmarks"]) for row in manifests(name)}
