@@ -157,6 +157,60 @@ def test_early_stopping_needs_a_folder(encoder):
         trainer.train(encoder, tiny.corpus(), HYBRID, SETTINGS, tiny.corpus(12))
 
 
+def translations():
+    """A text and its translations, as a corpus brings them: each row's passage is its query."""
+    corpus = tiny.corpus(task="reasoning")
+    rows = [{**row, "passage": row["query"]} for row in corpus.rows.remove_columns("hashes")]
+    return corpora.Corpus("tiny-translations", corpora.Dataset(corpora.table(rows)), "translations")
+
+
+def test_distillation_draws_a_text_to_what_the_untrained_encoder_makes_of_its_translation(encoder, tmp_path):
+    corpus = translations()
+    mixture = sampler.Mixture({sampler.Kind("cross", "reasoning"): 1})
+    items = pd.DataFrame(corpus.rows.select_columns(["item", "language", "query"])[:])
+    texts = items.pivot(index="item", columns="language", values="query")
+    before = {code: torch.tensor(encoder.encode(texts[code].tolist(), prompt_name="query")) for code in texts}
+    settings = Settings(**{**vars(SETTINGS), "steps": 60, "learning_rate": 3e-3, "distillation": 10.0})
+    trainer.train(encoder, corpus, mixture, settings)
+    after = {code: torch.tensor(encoder.encode(texts[code].tolist(), prompt_name="query")) for code in texts}
+    centre = (before["en"] + before["th"]) / 2
+    away = lambda vectors: 1 - float(torch.cosine_similarity(vectors, centre).mean())  # noqa: E731
+    assert away(after["de"]) < 0.6 * away(before["de"])
+
+
+def test_the_loss_of_translations_is_that_of_the_untrained_vectors_and_of_other_batches_unchanged(encoder):
+    infonce = MultipleNegativesRankingLoss(encoder.eval(), scale=20)
+    loss = trainer.Distillation(infonce, infonce, encoder, 3.0)
+    texts = ["w1 w2", "w3 w4 w5", "w6"], ["w7 w2", "w8 w4", "w9 w6 w6"]
+    features = [encoder.preprocess(column) for column in texts]
+    before = [torch.tensor(encoder.encode(column)) for column in texts]
+    with torch.no_grad():
+        for value in encoder.parameters():
+            value.add_(0.1 * torch.sin(torch.arange(value.numel())).view_as(value))
+        anchors = torch.tensor(encoder.encode(texts[0]))
+        cosines = anchors @ before[1].T
+        expected = torch.nn.functional.cross_entropy(20 * cosines, torch.arange(3)) + 3 * (1 - cosines.diagonal().mean())
+        assert not torch.allclose(anchors, before[0], atol=1e-3)
+        assert float(loss([dict(f) for f in features], torch.ones(3))) == pytest.approx(float(expected), abs=1e-5)
+        assert float(loss([dict(f) for f in features], torch.zeros(3))) == pytest.approx(
+            float(infonce([dict(f) for f in features], None)), abs=1e-6)
+
+
+def test_texts_and_translations_get_one_prompt_when_distilled_and_a_label():
+    seen = []
+
+    def preprocess(texts, prompt=None, task=None):
+        seen.append(prompt)
+        return {"input_ids": torch.zeros(len(texts), 1)}
+
+    collator = trainer.PairCollator(preprocess, {"query": "query: ", "passage": "passage: "}, distil=True)
+    for hashed, texts, prompts, label in ((2, "ab", ["query: "] * 2, 1), (3, "ab", ["passage: "] * 2, 1),
+                                          (2, "ax", ["query: ", "passage: "], 0)):
+        seen.clear()
+        rows = [dict(query=text, passage=text if text != "x" else "y", negatives=[], hashes=[hashed]) for text in texts]
+        assert collator(rows)["label"].tolist() == [label] and seen == prompts
+
+
 def test_an_empty_corpus_is_named(encoder, tmp_path):
     full = tiny.corpus()
     empty = corpora.Corpus(full.name, full.rows.select([]), full.checksum)
@@ -165,7 +219,8 @@ def test_an_empty_corpus_is_named(encoder, tmp_path):
             trainer.train(encoder, corpus, HYBRID, SETTINGS, validation, tmp_path / "run")
 
 
-@pytest.mark.parametrize("wrong", [dict(steps=0), dict(temperature=0.0), dict(learning_rate=-1.0), dict(patience=0)])
+@pytest.mark.parametrize("wrong", [dict(steps=0), dict(temperature=0.0), dict(learning_rate=-1.0), dict(patience=0),
+                                   dict(distillation=-1.0)])
 def test_settings_that_make_no_sense_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Settings(**wrong)

@@ -45,6 +45,8 @@ class Planned:
             identity.pop(field)
         if not identity["cleaned_of"]:  # the keys of runs made before there was this field
             identity.pop("cleaned_of")
+        if "settings" in identity and not identity["settings"]["distillation"]:
+            identity["settings"].pop("distillation")
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -15,6 +15,7 @@ class Settings:
     warmup: float = 0.1  # share of the steps over which the learning rate rises; then it falls to 0
     max_length: int = 256  # tokens of a text, the rest is cut
     hard_negatives: bool = True  # use the negatives of a batch that has them
+    distillation: float = 0.0  # batches of translations: weight of the pull to the untrained vectors; see trainer
     freeze_embeddings: bool = False  # leave the word embeddings as they are
     frozen_layers: int = 0  # and so many layers above them, whose work on a text is done once; see encoders
     bf16: bool = False  # half precision in training; where a GPU has it, it is always used
@@ -29,6 +30,8 @@ class Settings:
         for name in ("steps", "batch_size", "max_length", "eval_every", "eval_batches", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: it must be 1 or more")
+        if self.distillation < 0:
+            raise ValueError(f"distillation = {self.distillation}: it must be 0 or more")
         for name in ("learning_rate", "temperature"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: it must be more than 0")

@@ -1,5 +1,6 @@
 """One function: encoder + corpus + strategy + settings -> trained encoder and its log."""
 
+import copy
 import shutil
 from pathlib import Path
 
@@ -56,11 +57,14 @@ def train(encoder, corpus, strategy, settings=Settings(), validation=None, folde
     form = dict(scale=1 / settings.temperature, gather_across_devices=arguments.world_size > 1)
     loss = (losses.CachedMultipleNegativesRankingLoss(encoder, mini_batch_size=settings.mini_batch, **form)
             if settings.mini_batch else losses.MultipleNegativesRankingLoss(encoder, **form))
+    if settings.distillation:
+        loss = Distillation(losses.MultipleNegativesRankingLoss(encoder, **form), loss, encoder, settings.distillation)
     trainer = _Trainer(
         model=encoder, args=arguments, loss=loss, train_dataset=corpus.rows,
         eval_dataset=validation.rows if validation else None,
         data_collator=PairCollator(encoder.preprocess, prompts=encoder.prompts,
-                                   hard_negatives=settings.hard_negatives),
+                                   hard_negatives=settings.hard_negatives,
+                                   distil=bool(settings.distillation)),
         callbacks=[_Progress(strategy)] + ([EarlyStoppingCallback(settings.patience)] if validation else []))
     trainer.remove_callback(PrinterCallback)
     # The whole training is one epoch of the sampler, so resuming is skipping, on any number of ranks.
@@ -94,12 +98,14 @@ def validation_sampler(rows, settings):
 class PairCollator(SentenceTransformerDataCollator):
     """Turns rows (query row, passage row, ...) into anchor, positive, negative_1 ... Anchors get the query prompt,
     the others the passage prompt. Negatives come from the passage row, so they have the passage's language; a batch
-    uses as many a pair as its poorest pair has."""
+    uses as many a pair as its poorest pair has.
+    distil: batches of translations, texts that are their own passages, get the label 1, others 0; and one prompt, of a
+    query or a passage, for all their texts."""
 
-    def __init__(self, preprocess, prompts, hard_negatives=True):
+    def __init__(self, preprocess, prompts, hard_negatives=True, distil=False):
         super().__init__(preprocess_fn=preprocess)
         self.passage_prompt, self.query_prompt = prompts["passage"], prompts["query"]
-        self.hard_negatives = hard_negatives
+        self.hard_negatives, self.distil = hard_negatives, distil
 
     def columns(self, rows):
         """{"anchor": texts, "positive": texts, "negative_1": ...}, each (pairs,) long."""
@@ -111,7 +117,37 @@ class PairCollator(SentenceTransformerDataCollator):
     def __call__(self, rows):
         columns = self.columns(rows)
         self.prompts = {name: self.query_prompt if name == "anchor" else self.passage_prompt for name in columns}
+        if self.distil:
+            translations = all(row["query"] == row["passage"] for row in rows)
+            if translations and rows[0]["hashes"][0] % 2:  # by chance, but the same when a training is resumed
+                self.prompts["anchor"] = self.passage_prompt
+            elif translations:
+                self.prompts["positive"] = self.query_prompt
+            columns["label"] = [int(translations)] * len(columns["anchor"])
         return super().__call__([dict(zip(columns, texts)) for texts in zip(*columns.values())])
+
+
+class Distillation(torch.nn.Module):
+    """The loss of each kind of batch. Of translations (label 1) each text is drawn towards what the encoder made of its
+    translation before training: by InfoNCE among those vectors, and by ``weight`` times 1 - cosine, which goes on when
+    all others are far away. After Reimers and Gurevych, https://arxiv.org/abs/2004.09813, where the translation is into
+    English. Other batches: ``loss``."""
+
+    def __init__(self, infonce, loss, encoder, weight):
+        super().__init__()
+        self.infonce, self.loss, self.model, self.weight = infonce, loss, encoder, weight
+        teacher = copy.deepcopy(encoder).eval().requires_grad_(False)
+        self.teacher = (teacher,)  # hidden from the trainer, which would put the encoder in its place
+
+    def forward(self, features, labels):
+        features = list(features)
+        if not labels.all():
+            return self.loss(features, labels)
+        with torch.no_grad():
+            targets = self.teacher[0](features[1])["sentence_embedding"]
+        vectors = self.model(features[0])["sentence_embedding"]
+        pull = 1 - torch.nn.functional.cosine_similarity(vectors, targets).mean()
+        return self.infonce.compute_loss_from_embeddings([vectors, targets], labels) + self.weight * pull
 
 
 class _Trainer(SentenceTransformerTrainer):
