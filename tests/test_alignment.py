@@ -111,6 +111,7 @@ def test_hubness_by_hand():
     assert hubness(angles(0, 1, 2, 90), angles(0, 90, 180, 270), k=1) == pytest.approx(expected)
     assert hubness(angles(0, 90, 180, 270), angles(0, 90, 180, 270), k=1) == 0  # each once
     assert hubness(angles(0, 1, 2), angles(0, 90), k=2) == 0  # all are always found
+    assert hubness(angles(0, 1, 2), angles(0, 90)) == 0  # fewer than k
 
 
 @pytest.mark.parametrize("k", [1, 10, 39])

@@ -344,6 +344,12 @@ def test_an_unknown_entry_is_named_with_its_cell(content, place):
         campaign.plan("wrong")
 
 
+def test_a_benchmark_given_as_a_path_is_refused_before_anything_is_run(place):
+    write("wrong", experiment={}, corpora={}, seeds=[0], parts={"x": {"cells": {"one": {"benchmarks": ["mine/bench"]}}}})
+    with pytest.raises(ValueError, match="study 'wrong', x, one: benchmark 'mine/bench': give its name alone"):
+        campaign.plan("wrong")
+
+
 def test_an_unknown_study_is_told_those_there_are(place):
     for name in ("nothing", "../smoke"):
         with pytest.raises(ValueError, match=f"study '{name}' is unknown; choose from best, cpu-e5, cpu-use, gpu, labse, smoke, xlm-r"):

@@ -22,7 +22,8 @@ def language_variance(vectors, languages):
 
 def hubness(queries, passages, k=10, chunk=1024):
     """Skewness of how often each passage is among the k nearest of a query (Radovanović et al. 2010): 0, all alike;
-    large, some passages are near to everything."""
+    large, some passages are near to everything. Of fewer than k passages all are near: 0."""
+    k = min(k, len(passages))
     counts = np.zeros(len(passages))
     for start in range(0, len(queries), chunk):
         scores = queries[start:start + chunk] @ passages.T

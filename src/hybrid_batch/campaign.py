@@ -89,6 +89,9 @@ def plan(name, data=None):
             chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in EXPERIMENT}
             settings = Settings(**{k: v for k, v in values.items() if k in SETTINGS})
             experiment = study.Experiment(**{"strategy": None, **chosen}, data=data, settings=settings)
+            if paths := [benchmark for benchmark in experiment.benchmarks if "/" in benchmark]:
+                raise ValueError(f"study {name!r}, {part}, {cell}: benchmark {paths[0]!r}: give its name alone, and the "
+                                 f"folder that holds it as --data")
             seeds = [0] if experiment.strategy is None else content.get("seeds") or body["seeds"]
             planned += [Planned(part, cell, e) for e in study.seeds(experiment, seeds)]
     return planned
