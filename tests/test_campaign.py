@@ -317,7 +317,8 @@ def test_a_row_made_again_has_the_same_figures(smoke, tmp_path, monkeypatch):
 def test_keys_that_look_like_numbers_stay_texts(quick, monkeypatch):
     keys = iter(["012345678901", "12e345678901", "123456789012"])
     made = {}
-    monkeypatch.setattr(campaign.Planned, "key", property(lambda self: made.setdefault(self.experiment, next(keys, None))))
+    monkeypatch.setattr(campaign.Planned, "key", property(
+        lambda self: made[self.experiment] if self.experiment in made else made.setdefault(self.experiment, next(keys))))
     write("few", base="smoke", seeds=[0], parts={"reasoning": None, "alpha": None, "reproduction": {
         "benchmarks": ["encyclo11"], "cells": {"X-Y": {"strategy": "X-Y"}, "X-X": {"strategy": "X-X"}, "X-X-mono": {"strategy": "X-X-mono"}}}})
     target, _ = run("few")
