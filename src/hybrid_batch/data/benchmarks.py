@@ -12,10 +12,12 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hybrid_batch.data import corpora, files
-from hybrid_batch.data.collection import load_collections, streamed
+from hybrid_batch import storage
+from hybrid_batch.data import encyclo11, io
+from hybrid_batch.data.languages import LANGUAGES, SCRIPTS, check_languages
+from hybrid_batch.data.streaming import load_collections, streamed
 
-PARALLEL = ("encyclo11", "encyclo11-held-out", "encyclo11-reasoning", "xquad-r", "mlqa-r", "xquad", "mlqa", "belebele")
+PARALLEL = (*encyclo11.BENCHMARKS, "xquad-r", "mlqa-r", "xquad", "mlqa", "belebele")
 HUB = {name: dict(repo=repo, revision=revision) for name, repo, revision in (
     ("belebele", "facebook/belebele", "7899cdfa4e1e0d733fd77c848e2c273cb1d32be2"),
     ("mlqa", "google/xtreme", "b09e9378cb97d39c628feb5135a749ac43e7ea5e"),
@@ -56,8 +58,8 @@ def load(name, data=None, split=None, languages=None):
 def load_benchmark(name, data=None, split=None, languages=None):
     """Load a Benchmark.
 
-    name: ``encyclo11``: questions and sentences of a split of our own corpus;
-        ``encyclo11-held-out``: of its splits validation and test together;
+    name: ``encyclo11``: questions and sentences of a split of our own corpus; ``encyclo11-quick``: of a part of
+        test; ``encyclo11-held-out``: of its splits validation and test together;
         ``encyclo11-reasoning``: stems, and all options of the split as the pool;
         ``xquad-r``, ``mlqa-r``, or any folder of data with one {language}.json or .json.gz in the form of LAReQA
         (SQuAD JSON with sentence_breaks): every sentence; the one where the first answer begins is the answer;
@@ -69,15 +71,11 @@ def load_benchmark(name, data=None, split=None, languages=None):
     """
     if streamed(name, data):
         raise ValueError(f"benchmark {name!r} is read as a stream and measured by the command `evaluate` only")
-    if name == "encyclo11-held-out":
-        corpora.known(languages or [], corpora.LANGUAGES, name)
-        return _assemble(name, lambda code: [text for part in ("validation", "test")
-                                             for text in corpora.own_texts("encyclo11", code, part)],
-                         languages or corpora.LANGUAGES, corpora.own_files("encyclo11"))
-    if name in ("encyclo11", "encyclo11-reasoning"):
-        corpora.known(languages or [], corpora.LANGUAGES, name)
-        return _assemble(name, lambda code: corpora.own_texts(name, code, split or "test"),
-                         languages or corpora.LANGUAGES, corpora.own_files(name))
+    if name in encyclo11.BENCHMARKS:
+        check_languages(languages, LANGUAGES, name)
+        parts = encyclo11.BENCHMARKS[name] or [split or "test"]
+        return _assemble(name, lambda code: (text for part in parts for text in encyclo11.texts(name, code, part)),
+                         languages or LANGUAGES, encyclo11.files(name))
     if name == "belebele":
         return _belebele(name, data, split, languages)
     if name in SQUAD and not (split in (None, "validation") and (Path(data or ".") / f"{name}-r").is_dir()):
@@ -88,31 +86,30 @@ def load_benchmark(name, data=None, split=None, languages=None):
 
 
 def _belebele(name, data, split, languages):
-    from hybrid_batch.data.translation import LANGUAGES  # torch is slow to import
     if split not in (None, "test"):
         raise ValueError(f"{name!r} has no split {split!r}, only 'test'")
-    patterns = {code: f"data/{LANGUAGES.get(code, [code])[0]}.jsonl" for code in languages or corpora.LANGUAGES}
+    patterns = {code: f"data/{SCRIPTS.get(code, [code])[0]}.jsonl" for code in languages or LANGUAGES}
     if unknown := [code for code, pattern in patterns.items() if "_" not in pattern]:
         raise ValueError(f"{name!r}: name the language {unknown[0]!r} by its FLORES code, such as gle_Latn; ISO codes "
-                         f"are known of {' '.join(LANGUAGES)}")
+                         f"are known of {' '.join(SCRIPTS)}")
     return _questions(name, data, patterns, ["link", "question_number"], "question", "flores_passage")
 
 
 def _squad(name, data, split, languages):
     known, form = SQUAD[name]
-    corpora.known(languages or [], known.split(), name)
+    check_languages(languages, known.split(), name)
     patterns = {code: form.format(code, split) for code in languages or known.split()}
     return _questions(name, data, patterns, ["id"], "question", "context")
 
 
 def _questions(name, data, patterns, item, question, passage):
     """A Benchmark from files, by language, with a row a question; the fields that make its id, and of its texts."""
-    found = files.locate(name, list(patterns.values()), data, **HUB[name])
+    found = io.locate(name, list(patterns.values()), data, **HUB[name])
 
     def texts(language):
         return _distinct((" ".join(str(record[field]) for field in item), record[question], record[passage])
                          for file in found[patterns[language]]
-                         for _, record in files.records(file, [*item, question, passage]))
+                         for _, record in io.records(file, [*item, question, passage]))
 
     return _assemble(name, texts, list(patterns), sum(found.values(), []))
 
@@ -137,7 +134,7 @@ def _lareqa(name, data, languages):
         raise FileNotFoundError(f"benchmark {name!r}: {folder} has neither files such as en.json or en.json.gz, the "
                                 f"form of LAReQA, nor corpus.jsonl, that of BEIR, nor a folder corpus, that of mteb")
     if languages:
-        corpora.known(languages, found, name)
+        check_languages(languages, found, name)
         found = {language: found[language] for language in languages}
 
     def texts(language):
@@ -152,7 +149,7 @@ def _lareqa(name, data, languages):
 def _paragraphs(file, whole):
     """Yield (paragraph, sentences or the whole text, [(item, question, index of the answer)])."""
     try:
-        for where, content in files.records(file, ["data"]):
+        for where, content in io.records(file, ["data"]):
             for a, article in enumerate(content["data"]):
                 for p, paragraph in enumerate(article["paragraphs"]):
                     context = paragraph["context"]
@@ -188,7 +185,7 @@ def _assemble(name, texts, languages, addresses):
         raise ValueError(f"benchmark {name!r} has no questions in {missing[0]!r}: leave that language out")
     queries["group"] = _groups(queries)
     return Benchmark(name, queries, pd.DataFrame(passages, columns=["language", "text"]),
-                     pd.DataFrame(relevant, columns=["item", "passage"]), files.checksum(addresses))
+                     pd.DataFrame(relevant, columns=["item", "passage"]), storage.checksum(addresses))
 
 
 def _groups(queries):

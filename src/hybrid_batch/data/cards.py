@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
-from hybrid_batch.data import files, hygiene
-from hybrid_batch.data.corpora import CHUNK, EMPTY, codes, text_hashes
+from hybrid_batch import storage
+from hybrid_batch.data import decontamination
+from hybrid_batch.data.table import CHUNK, EMPTY, codes, text_hashes
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -51,7 +52,7 @@ def card(corpus, benchmarks=()):
             "left out": {why: int(n) for why, n in reasons.items() if "left out" in why and n},
             "held out": int(reasons.get("held out", 0)), "languages": table,
             "coverage": {"languages": [languages[i] for i in order], "items": shared[np.ix_(order, order)].tolist()},
-            "contamination": {benchmark.name: _found(hygiene.report(corpus, benchmark)) for benchmark in benchmarks}}
+            "contamination": {benchmark.name: _found(decontamination.report(corpus, benchmark)) for benchmark in benchmarks}}
 
 
 def _lengths(rows):
@@ -88,7 +89,7 @@ def write(cards, folder):
     """Keep cards, a JSON file each."""
     for one in cards:
         path = Path(folder) / f"{one['name'].replace('/', '_').replace('+', '_')}.json"
-        files.write(path, json.dumps(one, indent=1, ensure_ascii=False) + "\n")
+        storage.write(path, json.dumps(one, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(folder):

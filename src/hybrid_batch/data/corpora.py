@@ -18,30 +18,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from datasets import Dataset, Features, Value, concatenate_datasets
-from datasets import List as Sequence
+from datasets import Dataset, concatenate_datasets
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hybrid_batch.data import files, sources
-from hybrid_batch.data.sources import TEXTS, known, read_rows
+from hybrid_batch import paths, storage
+from hybrid_batch.data import catalogue, encyclo11
+from hybrid_batch.data.catalogue import read_rows
+from hybrid_batch.data.languages import LANGUAGES, check_languages
+from hybrid_batch.data.table import CHUNK, EMPTY, FEATURES, table
 
-ROOT = Path(__file__).resolve().parents[3]
-OWN = ROOT / "corpora"
-CACHE = ROOT / "runs" / "corpora"
-LANGUAGES = "ar de el en es hi ru th tr vi zh".split()
-NAMES = {"ar": "Arabic", "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "hi": "Hindi",
-         "ru": "Russian", "th": "Thai", "tr": "Turkish", "vi": "Vietnamese", "zh": "Chinese"}
-FEATURES = Features({name: Value("string") for name in TEXTS} | {
-    "negatives": Sequence(Value("string")),
-    "hashes": Sequence(Value("uint64"))})  # of query, passage, negatives: what the sampler compares instead of texts
-CHUNK = 10_000  # rows in memory at once
-OWN_ABOUT = {name: dict(title=title, use=use, task=task, licence="CC BY 4.0", note="Written for this book.")
-             for name, title, use, task in (
-                 ("encyclo11", "Encyclopaedic passages with two questions each, in 11 languages", "training", "qa"),
-                 ("encyclo11-sentences", "The same, with the other sentences of the passage as negatives", "training", "qa"),
-                 ("encyclo11-reasoning", "Reasoning items with four options, in 11 languages", "reasoning", "reasoning"))}
-EMPTY = pd.util.hash_array(np.array([""], object))[0]  # of a query or passage that is missing
+CACHE = paths.CACHE
+
 HOLDOUT = 20  # one group in so many is kept for validation
 
 
@@ -67,49 +55,49 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
     split: train, validation (one group in 20) or all; of our own also test. A JSON-lines file is taken whole.
     languages: keep only these; of a "+" each part brings those that it has. data: a folder that may hold the data
         set's folder. limit: most items a language.
-    keep: "content" leaves out options that repeat or say nothing, "all" keeps them; see sources.
+    keep: "content" leaves out options that repeat or say nothing, "all" keeps them; see catalogue.
     consent: needed for data that asks not to be trained on; the error says what.
     Raises FileNotFoundError or ValueError that names what is wrong and the remedy.
     """
     if "+" in name:  # of the languages asked for each part brings those that it has
         parts = name.split("+")
         if None not in (offered := [_offers(part) for part in parts]):
-            known(languages or [], set().union(*offered), name)
+            check_languages(languages, set().union(*offered), name)
         return join(*(load_corpus(part, split, wanted, data, limit, keep, consent) for part in parts
-                      if (wanted := having(part, languages)) or not languages))
+                      if (wanted := available_languages(part, languages)) or not languages))
     if split not in ("train", "validation", "test", "all"):
         raise ValueError(f"split {split!r} is unknown: choose train, validation, test or all")
     tally, hold, about = Counter(), None, {}
     if Path(name).suffix == ".jsonl":
         if not Path(name).exists():
             raise FileNotFoundError(f"{name} does not exist: check the path, which is taken from {Path.cwd()}")
-        rows, found = _few(read_rows(Path(name), languages), limit), [Path(name)]
-    elif name in OWN_ABOUT:
-        known(languages or [], LANGUAGES, name)
-        rows, found, about = _few(own_rows(name, split, languages or LANGUAGES), limit), own_files(name), OWN_ABOUT[name]
-    elif name in sources.catalogue() or name.endswith(".json"):
-        source = (sources.open_task(name, languages, keep, limit, consent) if name.endswith(".json") else
-                  sources.open_source(name, data, languages, keep, limit, consent))
+        rows, found = limit_per_language(read_rows(Path(name), languages), limit), [Path(name)]
+    elif name in encyclo11.ABOUT:
+        check_languages(languages, LANGUAGES, name)
+        rows, found, about = limit_per_language(encyclo11.rows(name, split, languages or LANGUAGES), limit), encyclo11.files(name), encyclo11.ABOUT[name]
+    elif name in catalogue.catalogue() or name.endswith(".json"):
+        source = (catalogue.open_task(name, languages, keep, limit, consent) if name.endswith(".json") else
+                  catalogue.open_source(name, data, languages, keep, limit, consent))
         rows, found, about = source.rows(tally), source.files, source.about
         hold = {"train": False, "validation": True, "all": None}[_split_of(source, split)]
     else:
-        raise FileNotFoundError(f"corpus {name!r} is unknown: name {', '.join(map(repr, OWN_ABOUT))}, a file of rows "
+        raise FileNotFoundError(f"corpus {name!r} is unknown: name {', '.join(map(repr, encyclo11.ABOUT))}, a file of rows "
                                 f"that ends in .jsonl, a task that ends in .json, or one of "
-                                f"{', '.join(sources.catalogue())}")
+                                f"{', '.join(catalogue.catalogue())}")
     options = dict(split=split, languages=languages and sorted(languages), limit=limit, keep=keep)
-    return build(name, rows, files.checksum(found), about, tally, options, hold)
+    return build(name, rows, storage.checksum(found), about, tally, options, hold)
 
 
-def having(name, languages):
+def available_languages(name, languages):
     """Those of some languages that a corpus has; all of them, if that is known only by reading it."""
     offered = [_offers(part) for part in name.split("+")]
     return languages if not languages or None in offered else [c for c in languages if c in set().union(*offered)]
 
 
 def _offers(name):
-    if name in OWN_ABOUT:
+    if name in encyclo11.ABOUT:
         return set(LANGUAGES)
-    return set(sources.catalogue()[name]["languages"]) if name in sources.catalogue() else None
+    return set(catalogue.catalogue()[name]["languages"]) if name in catalogue.catalogue() else None
 
 
 def _split_of(source, split):
@@ -121,7 +109,7 @@ def _split_of(source, split):
     return "all" if only else split
 
 
-def _few(rows, limit):
+def limit_per_language(rows, limit):
     """The first rows of each language."""
     seen = Counter()
     for row in rows:
@@ -164,45 +152,6 @@ def _slug(name):
     if path.name == "task.json":  # every task of BIG-bench is called so
         return path.parent.name
     return (path.stem if path.suffix in (".jsonl", ".json") else name).replace("/", "_")
-
-
-def table(rows, prefix=""):
-    """Rows as an Arrow table with the columns of FEATURES. rows: dicts with item, language, query, passage; group
-    (else the item), task (else qa), subject, negatives may be missing."""
-    texts = [[row["query"], row["passage"], *row.get("negatives", ())] for row in rows]
-    start = np.cumsum([0, *map(len, texts)])
-    hashes = hash_texts([text for part in texts for text in part])
-    columns = {"item": [prefix + row["item"] for row in rows],
-               "group": [prefix + row.get("group", row["item"]) for row in rows],
-               "language": [row["language"] for row in rows], "task": [row.get("task", "qa") for row in rows],
-               "subject": [row.get("subject", "") for row in rows],
-               "query": [part[0] for part in texts], "passage": [part[1] for part in texts],
-               "negatives": [part[2:] for part in texts],
-               "hashes": pa.ListArray.from_arrays(pa.array(start, pa.int32()), pa.array(hashes))}
-    return pa.table(columns, schema=FEATURES.arrow_schema)
-
-
-def codes(rows, column):
-    """A column of texts as numbers, (rows,), and the texts that they stand for, an Arrow array."""
-    texts = pa.chunked_array(rows.select_columns([column]).with_format("arrow")[:][column])
-    encoded = texts.dictionary_encode().combine_chunks()
-    return encoded.indices.to_numpy().astype(np.int32), encoded.dictionary
-
-
-def text_hashes(rows):
-    """The column hashes, without reading a text: (hashes, start), a row's being hashes[start[row]:start[row + 1]]."""
-    hashes, start = [np.zeros(0, np.uint64)], [np.zeros(1, np.int64)]
-    for chunk in rows.select_columns(["hashes"]).with_format("arrow").iter(CHUNK):
-        lists = pa.chunked_array(chunk["hashes"]).combine_chunks()
-        hashes.append(lists.flatten().to_numpy())
-        start.append(start[-1][-1] + lists.offsets.to_numpy()[1:] - lists.offsets.to_numpy()[0])
-    return np.concatenate(hashes), np.concatenate(start)
-
-
-def hash_texts(texts):
-    """64-bit hashes of texts, (texts,), alike for texts that differ in case and spaces only."""
-    plain = np.array([" ".join(text.split()).casefold() for text in texts], object)
-    return pd.util.hash_array(plain, categorize=False)
 
 
 def _write(folder, rows, prefix, tally, hold):
@@ -262,8 +211,8 @@ def _first_of_group(item, group, passage):
 
 def _code():
     """Checksum of the modules that make rows: what other code has made is made again."""
-    return files.checksum(Path(__file__).with_name(name) for name in
-                          ("corpora.py", "sources.py", "readers.py", "answers.py", "files.py", "catalogue.yaml"))[:12]
+    return storage.checksum(Path(__file__).with_name(name) for name in
+                          ("corpora.py", "table.py", "encyclo11.py", "catalogue.py", "readers.py", "sentences.py", "io.py", "catalogue.yaml"))[:12]
 
 
 def join(*corpora):
@@ -288,7 +237,7 @@ def select(corpus, wanted, why):
     return replace(corpus, rows=corpus.rows.select(np.flatnonzero(wanted)), key=f"{corpus.key} {why}")
 
 
-def as_task(corpus, task):
+def with_task(corpus, task):
     """The corpus with its rows said to be of another task, so that a strategy draws them in that one's place."""
     rows = corpus.rows.remove_columns("task").add_column("task", [task] * len(corpus.rows))
     return replace(corpus, rows=rows.cast(FEATURES), key=f"{corpus.key} as {task}")
@@ -307,40 +256,3 @@ def shuffle_answers(corpus, seed=0):
 
     return build(f"{corpus.name}, answers shuffled", rows(), f"{corpus.checksum}-shuffled-{seed}", corpus.about,
                  options=corpus.key, prefix="")
-
-
-def own(kind, language, split=None):
-    """Our own corpus as written in corpora/encyclo11, a list of dicts. kind: "passages" (id, subject, title,
-    sentences, questions with id, text and answer, the index of the sentence that answers) or "reasoning" (id,
-    family, stem, options, answer)."""
-    splits = json.loads((OWN / "encyclo11" / "splits.json").read_text())
-    if split not in (None, *splits):
-        raise ValueError(f"split {split!r} is unknown: encyclo11 has {sorted(splits)}")
-    lines = (OWN / "encyclo11" / kind / f"{language}.jsonl").read_text(encoding="utf-8").splitlines()
-    entries = [json.loads(line) for line in lines]
-    return [entry for entry in entries if split is None or entry["id"] in splits[split]]
-
-
-def own_files(name):
-    kind = "reasoning" if name == "encyclo11-reasoning" else "passages"
-    return [*sorted((OWN / "encyclo11" / kind).glob("*.jsonl")), OWN / "encyclo11" / "splits.json"]
-
-
-def own_texts(name, language, split):
-    """Yield (passage or item id, sentences or options, [(item, question, index of the answer)])."""
-    split = None if split == "all" else split
-    if name != "encyclo11-reasoning":
-        for entry in own("passages", language, split):
-            yield entry["id"], entry["sentences"], [(q["id"], q["text"], q["answer"]) for q in entry["questions"]]
-    else:
-        for entry in own("reasoning", language, split):
-            yield entry["id"], entry["options"], [(entry["id"], entry["stem"], entry["answer"])]
-
-
-def own_rows(name, split, languages):
-    task = OWN_ABOUT[name]["task"]
-    for language in languages:
-        for group, texts, questions in own_texts(name, language, split):
-            for item, question, answer in questions:
-                yield dict(item=item, group=group, language=language, task=task, query=question, passage=texts[answer],
-                           negatives=[] if name == "encyclo11" else texts[:answer] + texts[answer + 1:])

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid_batch.data import files
+from hybrid_batch import storage
+from hybrid_batch.data import io
 
 TATOEBA = {"ar": "ara", "de": "deu", "el": "ell", "es": "spa", "hi": "hin", "ru": "rus", "th": "tha", "tr": "tur",
            "vi": "vie", "zh": "cmn"}
@@ -31,7 +32,7 @@ def load_probes(data, languages=None, sentences=500):
             raise FileNotFoundError(f"no file {path}: say with --data which folder holds the folder {kind!r}, or leave "
                                     f"the probes out")
         found.append(path)
-        columns = list(zip(*([record[field] for field in fields] for _, record in files.records(str(path), fields))))
+        columns = list(zip(*([record[field] for field in fields] for _, record in io.records(str(path), fields))))
         if not columns:
             raise ValueError(f"{path} is empty: fetch it again, or leave the probes out")
         return columns
@@ -41,4 +42,4 @@ def load_probes(data, languages=None, sentences=500):
     tatoeba = {code: tuple(map(list, read("tatoeba", "{}-eng.jsonl.gz", TATOEBA[code], ["text", "en"])))
                for code in wanted if code in TATOEBA}
     ntrex = {code: list(read("ntrex", "{}.jsonl.gz", NTREX[code], ["text"])[0])[:sentences] for code in wanted}
-    return Probes(tatoeba, ntrex, files.checksum(found))
+    return Probes(tatoeba, ntrex, storage.checksum(found))

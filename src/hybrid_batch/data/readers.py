@@ -10,7 +10,7 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from hybrid_batch.data import answers, files
+from hybrid_batch.data import io, sentences
 
 LETTERS = {letter: number for number, letter in enumerate("ABCDEFGHIJ")}
 SIGNS = str.maketrans("-*/", "−×÷")
@@ -75,14 +75,14 @@ def _mmarco(source, language, part, tally):
     all languages. Only the texts that are asked for are kept in memory."""
     if "pairs" not in source.memory:
         pairs = source.memory["pairs"] = {}
-        for _, triple in files.records(source.extra[0], ("question", "right"), ("question", "right", "wrong")):
+        for _, triple in io.records(source.extra[0], ("question", "right"), ("question", "right", "wrong")):
             if len(pairs) == source.limit and triple["question"] not in pairs:
                 break
             pairs.setdefault(triple["question"], triple["right"])
     pairs = source.memory["pairs"]
     needed, texts = set(pairs.values()), {}
     questions, passages = sorted(part, key=lambda file: "collection" in file)
-    for _, passage in files.records(passages, ("id", "text"), ("id", "text")):
+    for _, passage in io.records(passages, ("id", "text"), ("id", "text")):
         if passage["id"] in needed:
             texts[passage["id"]] = passage["text"]
     for where, question in source.records(language, [questions], tally, "id", "text", columns=("id", "text")):
@@ -172,7 +172,7 @@ def _exams(source, language, part, tally):
     """School exams; questions that parallel_questions names as translations of each other are one item."""
     same = {}
     for file in source.extra:
-        for _, record in files.records(file):
+        for _, record in io.records(file):
             for one, others in record.items():
                 root = _root(same, one)
                 for other in others:
@@ -249,7 +249,7 @@ def _bigbench(source, language, part, tally):
         task, split = Path(file).name.split(".")[0], ""
         if file.endswith(".parquet"):
             task, split = Path(file).parent.name, task.split("-")[0] + "/"
-        records = ((where, example) for where, record in files.records(file, source.entry.get("fields", ()))
+        records = ((where, example) for where, record in io.records(file, source.entry.get("fields", ()))
                    for example in record.get("examples", [record]))
         for number, (where, example) in enumerate(records):
             tally[language, "read"] += 1
@@ -280,7 +280,7 @@ def _stem(where):
     return re.sub(r"\.(jsonl|json|tsv|csv|parquet)(\.gz)?$", "", Path(where.rpartition(", ")[0]).name)
 
 
-READERS = {"qa": _qa, "answers": answers.read, "mfaq": _mfaq, "mmarco": _mmarco, "parallel": _parallel, "sentences": _sentences,
+READERS = {"qa": _qa, "answers": sentences.read, "mfaq": _mfaq, "mmarco": _mmarco, "parallel": _parallel, "sentences": _sentences,
            "choices": _choices, "xnli": _xnli,
            "xcopa": _xcopa, "exams": _exams,
            "numbers": _numbers, "cloze": _cloze, "bigbench": _bigbench}

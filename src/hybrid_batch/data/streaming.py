@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from hybrid_batch.data import corpora, files
+from hybrid_batch import storage
+from hybrid_batch.data import io
+from hybrid_batch.data.languages import check_languages
 
 MIRACL = "ar bn de en es fa fi fr hi id ja ko ru sw te th yo zh".split()
 TOPICS = dict(repo="miracl/miracl", revision="5be20db9509754dadad47689368639fcec739c00")
@@ -30,7 +32,7 @@ class Collection:
     def passages(self):
         """Yield (id, text) of each passage, read anew each time; title and text are joined by a space, as mteb does."""
         for file in self.corpus:
-            for where, record in files.records(file, ["text"]):
+            for where, record in io.records(file, ["text"]):
                 yield _id(where, record), f"{record.get('title') or ''} {record['text'] or ''}".strip()
 
 
@@ -51,14 +53,14 @@ def load_collections(name, data=None, split=None, languages=None):
         hub, inside = TOPICS, set()
     else:
         hub = dict(zip(("repo", "revision"), name.split("@")))
-        inside = {Path(address).name for address in files.locate(name, ["*"], data, **hub, stream=True)["*"]}
+        inside = {Path(address).name for address in io.locate(name, ["*"], data, **hub, stream=True)["*"]}
     prefixes = {entry.removesuffix("corpus").rstrip("-") or "und": entry.removesuffix("corpus")
                 for entry in sorted(inside) if entry.endswith("corpus")}
     known, read = (prefixes, _mteb) if prefixes else (MIRACL, _miracl) if name == "miracl" else (["und"], _beir)
-    corpora.known(languages or [], known, name)
+    check_languages(languages, known, name)
 
     def find(*patterns, hub=hub, **options):  # a folder, if there is one, is taken before the Hub
-        return files.locate(name, patterns, data, **hub, **options).values()
+        return io.locate(name, patterns, data, **hub, **options).values()
 
     return [read(name, code, split, find, prefixes.get(code), inside) for code in languages or known]
 
@@ -111,16 +113,16 @@ def _of_split(addresses, split, name, only=False):
 def _collection(name, language, queries, qrels, corpus, query_columns=None, qrels_columns=None):
     """A Collection from addresses of files; columns of tables that have no heading."""
     asked = [(_id(where, record), record["text"]) for file in queries
-             for where, record in files.records(file, ["text"], query_columns)]
+             for where, record in io.records(file, ["text"], query_columns)]
     judged = [(str(record["query-id"]), str(record["corpus-id"]), _grade(where, record["score"])) for file in qrels
-              for where, record in files.records(file, ["query-id", "corpus-id", "score"], qrels_columns)]
+              for where, record in io.records(file, ["query-id", "corpus-id", "score"], qrels_columns)]
     asked = pd.DataFrame(asked, columns=["id", "text"])
     judged = pd.DataFrame(judged, columns=["query", "passage", "grade"])
     if not asked.id.isin(judged["query"][judged.grade > 0]).any():
         raise ValueError(f"{name!r}: no query of {queries[0].removeprefix('file://')} has a relevant passage in "
                          f"{qrels[0].removeprefix('file://')}: check that both are of one split and use the same ids")
     return Collection(name, language, asked, judged.drop_duplicates(["query", "passage"], keep="last"), corpus,
-                      files.checksum([*queries, *qrels, *corpus]))
+                      storage.checksum([*queries, *qrels, *corpus]))
 
 
 def _id(where, record):

@@ -3,9 +3,7 @@
 import csv
 import glob
 import gzip
-import hashlib
 import json
-import os
 import re
 import zlib
 from collections import Counter
@@ -145,26 +143,3 @@ def _parquet(stream, _):
 READERS = {".jsonl": _json_lines, ".json": _json, ".parquet": _parquet,
            ".tsv": lambda stream, columns: _table(stream, columns, "\t"),
            ".csv": lambda stream, columns: _table(stream, columns, ",")}
-
-
-def checksum(files):
-    """sha256 over the contents of files; of those read over the network, over their addresses, which name the
-    revision."""
-    total = hashlib.sha256()
-    for file in sorted(map(str, files)):
-        if file.startswith("hf://"):
-            total.update(file.encode())
-        else:
-            with open(file.removeprefix("file://"), "rb") as stream:
-                total.update(hashlib.file_digest(stream, "sha256").digest())
-    return total.hexdigest()
-
-
-def write(path, text):
-    """Write a text, or a stream of its parts, to a file whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", encoding="utf-8") as stream:
-        stream.writelines([text] if isinstance(text, str) else text)
-    os.replace(partial, path)

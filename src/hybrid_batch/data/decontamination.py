@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
-from hybrid_batch.data import corpora, files, sources
-from hybrid_batch.data.sources import plain
+from hybrid_batch import storage
+from hybrid_batch.data import catalogue, corpora, table
+from hybrid_batch.data.catalogue import plain
 
 SHINGLE = 5  # characters
 CONTAINMENT = 0.9  # of the shorter text's shingles in the longer one
@@ -39,7 +40,7 @@ def contamination(corpus, benchmark):
     number of a benchmark text, queries first, then passages.
     """
     known = _Shingles([*benchmark.queries.text, *benchmark.passages.text])
-    hashes, start = corpora.text_hashes(corpus.rows)
+    hashes, start = table.text_hashes(corpus.rows)
     _, first, which = np.unique(hashes, return_index=True, return_inverse=True)  # equal texts are looked at once
     row = np.repeat(np.arange(len(start) - 1), np.diff(start))
     similar = known.find(_texts(corpus.rows, start, np.sort(first)))
@@ -155,7 +156,7 @@ def report(corpus, benchmark):
     if not corpus.key:
         return contamination(corpus, benchmark)
     identity = [corpus.key, benchmark.name, benchmark.checksum, benchmark.languages, len(benchmark.queries),
-                files.checksum([__file__, sources.__file__])]
+                storage.checksum([__file__, catalogue.__file__])]
     path = corpora.CACHE / f"contamination-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]}.parquet"
     if not path.exists():
         table = contamination(corpus, benchmark)

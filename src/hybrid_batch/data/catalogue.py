@@ -19,11 +19,11 @@ from pathlib import Path
 
 import yaml
 
-from hybrid_batch.data import files, readers
+from hybrid_batch.data import io, readers
+from hybrid_batch.data.languages import check_languages
+from hybrid_batch.data.table import FIELDS, TEXTS
+from hybrid_batch.strategies import TASKS
 
-TEXTS = ("item", "group", "language", "task", "subject", "query", "passage")
-FIELDS = (*TEXTS, "negatives")  # of a row
-TASKS = ("qa", "reasoning", "parallel")
 CONSENT = "train on a benchmark that asks not to be trained on"
 
 
@@ -59,14 +59,14 @@ class Source:
         for language, part in self.parts.items():
             rows = reader(self, language, part, tally)
             if self.entry["task"] == "reasoning":
-                rows = _cast(rows, language, self.keep, tally)
+                rows = options_to_rows(rows, language, self.keep, tally)
             yield from itertools.islice((dict(task=self.entry["task"], language=language) | row for row in rows),
                                         self.limit)
 
     def records(self, language, part, tally, *fields, columns=None, only=lambda where, record: True):
         """Records of files in one language, counted; (where, record)."""
         for file in part:
-            for where, record in files.records(file, fields, columns or self.entry.get("columns")):
+            for where, record in io.records(file, fields, columns or self.entry.get("columns")):
                 if only(where, record):
                     tally[language, "read"] += 1
                     yield where, record
@@ -80,12 +80,12 @@ def open_source(name, data=None, languages=None, keep="content", limit=None, con
     if entry.get("canary"):
         _refuse(name, consent)
     names = entry["languages"] if isinstance(entry["languages"], dict) else {code: code for code in entry["languages"]}
-    known(languages or [], names, name)
+    check_languages(languages, names, name)
     patterns = {code: [pattern.replace("{language}", in_file) for pattern in entry["files"]
                        for in_file in ([names[code]] if isinstance(names[code], str) else names[code])]
                 for code in names if not languages or code in languages}
     extra = entry.get("extra", [])
-    found = files.locate(entry.get("folder", name), sorted({p for part in patterns.values() for p in part} | set(extra)), data,
+    found = io.locate(entry.get("folder", name), sorted({p for part in patterns.values() for p in part} | set(extra)), data,
                          entry.get("repo"), entry.get("revision"), entry.get("stream", False))
     parts = {code: list(dict.fromkeys(file for pattern in part for file in found[pattern]))
              for code, part in patterns.items()}
@@ -97,7 +97,7 @@ def open_task(path, languages=None, keep="content", limit=None, consent=None):
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist: check the path, which is taken from {Path.cwd()}")
     entry = dict(title=f"BIG-bench task {Path(path).parent.name}", use="reasoning", task="reasoning", reader="bigbench")
-    if any("canary" in record for _, record in files.records(str(path))):
+    if any("canary" in record for _, record in io.records(str(path))):
         _refuse(path, consent)
         entry["use"] = "analysis"
     return Source(str(path), entry, {(languages or ["en"])[0]: [str(path)]}, [], keep, limit)
@@ -109,26 +109,26 @@ def _refuse(name, consent):
                          f"if you mean to train on it and will say so with your results, pass consent={CONSENT!r}")
 
 
-def _cast(items, language, keep, tally):
+def options_to_rows(items, language, keep, tally):
     """Reasoning items as rows, see the head of this file."""
     items = list(items)
     uses = Counter(text for item in items for text in set(map(_key, item["options"])))
 
-    def trouble(option):
+    def rejection_reason(option):
         if keep == "all":
             return None
-        return "carries no content" if not content(option) else "repeats in other items" if uses[_key(option)] > 1 else None
+        return "carries no content" if not is_informative(option) else "repeats in other items" if uses[_key(option)] > 1 else None
 
     for item in items:
         options, answer = item.pop("options"), item.pop("answer")
         stem = (item.pop("stem") or "").strip()
         if not stem or not 0 <= answer < len(options) or not options[answer].strip():
             tally[language, "left out: no stem or no right option"] += 1
-        elif why := trouble(options[answer]):
+        elif why := rejection_reason(options[answer]):
             tally[language, f"left out: its right option {why}"] += 1
         else:
             wrong = [o for o in options[:answer] + options[answer + 1:] if _key(o) != _key(options[answer])]
-            kept = [option for option in wrong if option.strip() and not trouble(option)]
+            kept = [option for option in wrong if option.strip() and not rejection_reason(option)]
             tally[language, "distractors left out"] += len(options) - 1 - len(kept)
             if kept or len(options) == 1:
                 yield item | dict(query=stem, passage=options[answer].strip(), negatives=kept)
@@ -141,7 +141,7 @@ def _key(option):
     return " ".join(option.casefold().split()).strip(" .,;:!?。؟।()\"'")
 
 
-def content(text):
+def is_informative(text):
     """Whether a text could mean something: it has two letters (vowel signs are some), or a Chinese character, or is a
     sum with two numbers; a number, a sign or the letter of an option do not."""
     letters = [c for c in text if unicodedata.category(c)[0] in "LM"]
@@ -167,7 +167,7 @@ def plain(text):
 def read_rows(path, languages=None):
     """Rows of a JSON-lines file, checked field by field."""
     seen, found = set(), set()
-    for where, row in files.records(str(path)):
+    for where, row in io.records(str(path)):
         if extra := sorted(set(row) - set(FIELDS)):
             raise ValueError(f"{where}: unknown field {extra[0]!r}; rename it or leave it out; a row may have "
                              f"{', '.join(FIELDS)}")
@@ -195,9 +195,4 @@ def read_rows(path, languages=None):
             yield row
     if not found:
         raise ValueError(f"{path} has no rows: write one JSON object a line")
-    known(languages or [], found, str(path))
-
-
-def known(languages, known, name):
-    if unknown := sorted(set(languages) - set(known)):
-        raise ValueError(f"{name!r} has no language {unknown[0]!r}; it has {' '.join(sorted(known))}")
+    check_languages(languages, found, str(path))
