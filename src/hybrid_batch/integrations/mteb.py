@@ -10,7 +10,7 @@ import warnings
 
 from datasets import Dataset
 
-from hybrid_batch.data.collection import Collection
+from hybrid_batch.data.streaming import Collection
 
 os.environ.setdefault("MTEB_CACHE", f"{tempfile.gettempdir()}/mteb")  # importing it makes that folder, else one at home
 

@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from hybrid_batch.data import files
+from hybrid_batch.data import io
 
 LANGUAGES = {code: (flores, tuple(scripts)) for code, flores, *scripts in map(str.split, """
     ar arb_Arab Arabic, bg bul_Cyrl Cyrillic, bn ben_Beng Bengali, de deu_Latn Latin, el ell_Grek Greek,
@@ -179,7 +179,7 @@ def _read(path):
     data = path.read_bytes()
     if data and not data.endswith(b"\n"):
         os.truncate(path, data.rfind(b"\n") + 1)
-    return {entry["text"]: entry["translation"] for _, entry in files.records(str(path), ("text", "translation"))}
+    return {entry["text"]: entry["translation"] for _, entry in io.records(str(path), ("text", "translation"))}
 
 
 def _scripts(language):

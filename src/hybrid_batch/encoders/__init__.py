@@ -1,0 +1,1 @@
+"""Encoders: names to SentenceTransformers, and what is done to their weights."""
