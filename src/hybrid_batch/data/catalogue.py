@@ -21,7 +21,7 @@ import yaml
 
 from hybrid_batch.data import io, readers
 from hybrid_batch.data.languages import check_languages
-from hybrid_batch.data.table import FIELDS, TEXTS
+from hybrid_batch.data.table import FIELDS, TEXTS, identity
 from hybrid_batch.strategies import TASKS
 
 CONSENT = "train on a benchmark that asks not to be trained on"
@@ -43,7 +43,7 @@ class Source:
     extra: list
     keep: str = "content"
     limit: int | None = None
-    memory: dict = field(default_factory=dict)  # what a reader keeps from one language to the next
+    memory: dict = field(default_factory=dict)  # what a reader keeps from one language to the next; where it is
 
     @property
     def files(self):
@@ -53,23 +53,48 @@ class Source:
     def about(self):
         return {key: self.entry.get(key, "") for key in ("title", "use", "task", "licence", "note", "repo", "revision")}
 
-    def rows(self, tally):
-        """Yield rows, see corpora.table; tally, a Counter, takes (language, what): rows read and left out."""
-        reader = readers.READERS[self.entry["reader"]]
-        for language, part in self.parts.items():
-            rows = reader(self, language, part, tally)
-            if self.entry["task"] == "reasoning":
-                rows = options_to_rows(rows, language, self.keep, tally)
-            yield from itertools.islice((dict(task=self.entry["task"], language=language) | row for row in rows),
-                                        self.limit)
+    def rows(self, counts):
+        """Yield rows, see table.table; counts, a Counter, takes (language, what): rows read and left out."""
+        for language in self.parts:
+            yield from itertools.islice(self._rows(language, counts), self.limit)
 
-    def records(self, language, part, tally, *fields, columns=None, only=lambda where, record: True):
+    def _rows(self, language, counts):
+        made = readers.READERS[self.entry["reader"]](self, language, self.parts[language], counts)
+        texts = ("item", "stem") if self.entry["task"] == "reasoning" else ("item", "query", "passage")
+        try:
+            made = _texts(made, texts)
+            if self.entry["task"] == "reasoning":
+                made = options_to_rows(made, language, self.keep, counts)
+            for row in made:
+                negatives = row.get("negatives") or []
+                row["negatives"] = [text for text in negatives if identity(text) != identity(row["passage"])]
+                if len(row["negatives"]) < len(negatives):
+                    counts[language, "negatives left out: the passage itself"] += len(negatives) - len(row["negatives"])
+                yield dict(task=self.entry["task"], language=language) | row
+        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+            raise ValueError(f"{self.memory.get('where', self.name)}: not in the form of {self.name!r} "
+                             f"({type(error).__name__}: {error}): mend the record or leave it out") from error
+
+    def records(self, language, part, counts, *fields, columns=None, only=lambda where, record: True):
         """Records of files in one language, counted; (where, record)."""
         for file in part:
             for where, record in io.records(file, fields, columns or self.entry.get("columns")):
                 if only(where, record):
-                    tally[language, "read"] += 1
+                    counts[language, "read"] += 1
+                    self.memory["where"] = where
                     yield where, record
+
+
+def _texts(rows, fields):
+    """The same rows; raises TypeError for one whose texts are none."""
+    for row in rows:
+        for name in fields:
+            if not isinstance(row[name], str):
+                raise TypeError(f"the {name} must be a text, not {row[name]!r:.60}")
+        for text in (*row.get("options", ()), *(row.get("negatives") or ())):
+            if not isinstance(text, str):
+                raise TypeError(f"an option must be a text, not {text!r:.60}")
+        yield row
 
 
 def open_source(name, data=None, languages=None, keep="content", limit=None, consent=None):
@@ -85,8 +110,8 @@ def open_source(name, data=None, languages=None, keep="content", limit=None, con
                        for in_file in ([names[code]] if isinstance(names[code], str) else names[code])]
                 for code in names if not languages or code in languages}
     extra = entry.get("extra", [])
-    found = io.locate(entry.get("folder", name), sorted({p for part in patterns.values() for p in part} | set(extra)), data,
-                         entry.get("repo"), entry.get("revision"), entry.get("stream", False))
+    found = io.locate(entry.get("folder", name), sorted({p for part in patterns.values() for p in part} | set(extra)),
+                      data, entry.get("repo"), entry.get("revision"), entry.get("stream", False))
     parts = {code: list(dict.fromkeys(file for pattern in part for file in found[pattern]))
              for code, part in patterns.items()}
     return Source(name, entry, parts, [file for pattern in extra for file in found[pattern]], keep, limit)
@@ -109,36 +134,37 @@ def _refuse(name, consent):
                          f"if you mean to train on it and will say so with your results, pass consent={CONSENT!r}")
 
 
-def options_to_rows(items, language, keep, tally):
+def options_to_rows(items, language, keep, counts):
     """Reasoning items as rows, see the head of this file."""
     items = list(items)
     uses = Counter(text for item in items for text in set(map(_key, item["options"])))
-
-    def rejection_reason(option):
-        if keep == "all":
-            return None
-        return "carries no content" if not is_informative(option) else "repeats in other items" if uses[_key(option)] > 1 else None
-
     for item in items:
-        options, answer = item.pop("options"), item.pop("answer")
-        stem = (item.pop("stem") or "").strip()
+        options, answer, stem = item.pop("options"), item.pop("answer"), item.pop("stem").strip()
         if not stem or not 0 <= answer < len(options) or not options[answer].strip():
-            tally[language, "left out: no stem or no right option"] += 1
-        elif why := rejection_reason(options[answer]):
-            tally[language, f"left out: its right option {why}"] += 1
+            counts[language, "left out: no stem or no right option"] += 1
+        elif keep != "all" and (why := rejection_reason(options[answer], uses)):
+            counts[language, f"left out: its right option {why}"] += 1
         else:
-            wrong = [o for o in options[:answer] + options[answer + 1:] if _key(o) != _key(options[answer])]
-            kept = [option for option in wrong if option.strip() and not rejection_reason(option)]
-            tally[language, "distractors left out"] += len(options) - 1 - len(kept)
+            kept = [option for option in options[:answer] + options[answer + 1:]
+                    if option.strip() and _key(option) != _key(options[answer])
+                    and (keep == "all" or not rejection_reason(option, uses))]
+            counts[language, "distractors left out"] += len(options) - 1 - len(kept)
             if kept or len(options) == 1:
                 yield item | dict(query=stem, passage=options[answer].strip(), negatives=kept)
             else:
-                tally[language, "left out: no distractor is left"] += 1
+                counts[language, "left out: no distractor is left"] += 1
+
+
+def rejection_reason(option, uses):
+    """Why an option is left out, or None. uses: in how many items each option is one."""
+    if not is_informative(option):
+        return "carries no content"
+    return "repeats in other items" if uses[_key(option)] > 1 else None
 
 
 def _key(option):
-    """What is compared to see whether two options are the same: case, spaces and marks around them do not count."""
-    return " ".join(option.casefold().split()).strip(" .,;:!?。؟।()\"'")
+    """What is compared to see whether two options are the same: marks around them do not count."""
+    return identity(option).strip(" .,;:!?。؟।()\"'")
 
 
 def is_informative(text):
@@ -149,21 +175,6 @@ def is_informative(text):
             or len(re.findall(r"\d+", text)) > 1 and any(sign in text for sign in "+−×÷="))
 
 
-@functools.cache
-def _signs():
-    return {code: None for code in range(0x110000) if unicodedata.category(chr(code))[0] in "PSZC"}
-
-
-def plain(text):
-    """A text without case, punctuation, signs and spaces; the Turkish letters ı and İ become i, as capitals lose the
-    difference."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return text.replace("\u0307", "").replace("ı", "i").translate(_signs())
-
-
-# Files of rows
-
-
 def read_rows(path, languages=None):
     """Rows of a JSON-lines file, checked field by field."""
     seen, found = set(), set()
@@ -172,7 +183,8 @@ def read_rows(path, languages=None):
             raise ValueError(f"{where}: unknown field {extra[0]!r}; rename it or leave it out; a row may have "
                              f"{', '.join(FIELDS)}")
         if "query" not in row and "passage" not in row:
-            raise ValueError(f"{where}: neither field 'query' nor field 'passage' is there: give it one of them at least")
+            raise ValueError(f"{where}: neither field 'query' nor field 'passage' is there: give it one of them at "
+                             f"least")
         row.setdefault("group", row.get("item"))
         for name in TEXTS:
             if (name in row or name in ("item", "language")) and not (
@@ -186,6 +198,9 @@ def read_rows(path, languages=None):
         if not isinstance(row["negatives"], list) or not all(isinstance(n, str) and n for n in row["negatives"]):
             raise ValueError(f"{where}: field 'negatives' must be a list of texts, not {row['negatives']!r}: write it "
                              f"in square brackets, without empty texts")
+        if identity(row["passage"]) in map(identity, row["negatives"]):
+            raise ValueError(f"{where}: the passage of item {row['item']!r} is also among its negatives: leave it out "
+                             f"there")
         if (key := hash((row["item"], row["language"]))) in seen:
             raise ValueError(f"{where}: item {row['item']!r} occurs twice in language {row['language']!r}: give each "
                              f"its own id")

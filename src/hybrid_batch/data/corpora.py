@@ -1,16 +1,8 @@
-"""Corpora to train on, by name, in one form.
-
-A **corpus** is a table with a row per (item, language): item, group, language, task, subject, query, passage,
-negatives. Items are parallel: one item has the same id in all its languages. Items of one group have a passage
-in common, in some language, and never share a batch. A row may lack its query or its passage (empty text): it
-can then still meet the other half in another language.
-"""
+"""Corpora to train on, by name, as rows of one form: see table."""
 
 import hashlib
 import itertools
 import json
-import os
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,19 +10,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset, concatenate_datasets
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hybrid_batch import paths, storage
 from hybrid_batch.data import catalogue, encyclo11
-from hybrid_batch.data.catalogue import read_rows
 from hybrid_batch.data.languages import LANGUAGES, check_languages
-from hybrid_batch.data.table import CHUNK, EMPTY, FEATURES, table
+from hybrid_batch.data.table import CHUNK, EMPTY, FEATURES, hash_texts, table
+from hybrid_batch.strategies import TASKS
 
 CACHE = paths.CACHE
-
 HOLDOUT = 20  # one group in so many is kept for validation
+CONTROLS = ("anti-signal", "neutral")
 
 
 @dataclass(frozen=True)
@@ -49,9 +42,10 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
     """Load rows to train on.
 
     name: ``encyclo11`` (question -> sentence that answers), ``encyclo11-sentences`` (the same, with the other
-        sentences of the passage as negatives) or ``encyclo11-reasoning`` (stem -> right option, wrong ones as
-        negatives), our own, in 11 languages; a data set of the catalogue (catalogue.yaml); a JSON-lines file of
-        rows, a JSON file with a task of BIG-bench; or several of these joined by "+".
+        sentences of the passage as negatives), ``encyclo11-reasoning`` (stem -> right option, wrong ones as negatives)
+        or ``encyclo11-parallel`` (a text -> itself, for pairs across languages), our own, in 11 languages; a data set
+        of the catalogue (catalogue.yaml); a JSON-lines file of rows, a JSON file with a task of BIG-bench; or several
+        of these joined by "+".
     split: train, validation (one group in 20) or all; of our own also test. A JSON-lines file is taken whole.
     languages: keep only these; of a "+" each part brings those that it has. data: a folder that may hold the data
         set's folder. limit: most items a language.
@@ -59,54 +53,56 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
     consent: needed for data that asks not to be trained on; the error says what.
     Raises FileNotFoundError or ValueError that names what is wrong and the remedy.
     """
-    if "+" in name:  # of the languages asked for each part brings those that it has
+    if "+" in name:
         parts = name.split("+")
-        if None not in (offered := [_offers(part) for part in parts]):
+        if None not in (offered := [_offered(part) for part in parts]):
             check_languages(languages, set().union(*offered), name)
         return join(*(load_corpus(part, split, wanted, data, limit, keep, consent) for part in parts
                       if (wanted := available_languages(part, languages)) or not languages))
     if split not in ("train", "validation", "test", "all"):
         raise ValueError(f"split {split!r} is unknown: choose train, validation, test or all")
-    tally, hold, about = Counter(), None, {}
-    if Path(name).suffix == ".jsonl":
+    counts, hold, about = Counter(), None, {}
+    if name.endswith(".jsonl"):
         if not Path(name).exists():
             raise FileNotFoundError(f"{name} does not exist: check the path, which is taken from {Path.cwd()}")
-        rows, found = limit_per_language(read_rows(Path(name), languages), limit), [Path(name)]
+        rows, files = limit_per_language(catalogue.read_rows(name, languages), limit), [name]
     elif name in encyclo11.ABOUT:
         check_languages(languages, LANGUAGES, name)
-        rows, found, about = limit_per_language(encyclo11.rows(name, split, languages or LANGUAGES), limit), encyclo11.files(name), encyclo11.ABOUT[name]
+        rows = limit_per_language(encyclo11.rows(name, split, languages or LANGUAGES), limit)
+        files, about = encyclo11.files(name), encyclo11.ABOUT[name]
     elif name in catalogue.catalogue() or name.endswith(".json"):
         source = (catalogue.open_task(name, languages, keep, limit, consent) if name.endswith(".json") else
                   catalogue.open_source(name, data, languages, keep, limit, consent))
-        rows, found, about = source.rows(tally), source.files, source.about
-        hold = {"train": False, "validation": True, "all": None}[_split_of(source, split)]
+        rows, files, about, hold = source.rows(counts), source.files, source.about, _held_out(source, split)
     else:
-        raise FileNotFoundError(f"corpus {name!r} is unknown: name {', '.join(map(repr, encyclo11.ABOUT))}, a file of rows "
-                                f"that ends in .jsonl, a task that ends in .json, or one of "
+        raise FileNotFoundError(f"corpus {name!r} is unknown: name {', '.join(map(repr, encyclo11.ABOUT))}, a file of "
+                                f"rows that ends in .jsonl, a task that ends in .json, or one of "
                                 f"{', '.join(catalogue.catalogue())}")
     options = dict(split=split, languages=languages and sorted(languages), limit=limit, keep=keep)
-    return build(name, rows, storage.checksum(found), about, tally, options, hold)
+    return build(name, rows, storage.checksum(files), about, counts, options, hold)
 
 
 def available_languages(name, languages):
     """Those of some languages that a corpus has; all of them, if that is known only by reading it."""
-    offered = [_offers(part) for part in name.split("+")]
+    offered = [_offered(part) for part in name.split("+")]
     return languages if not languages or None in offered else [c for c in languages if c in set().union(*offered)]
 
 
-def _offers(name):
+def _offered(name):
     if name in encyclo11.ABOUT:
         return set(LANGUAGES)
     return set(catalogue.catalogue()[name]["languages"]) if name in catalogue.catalogue() else None
 
 
-def _split_of(source, split):
+def _held_out(source, split):
+    """Which rows of a source a split takes: those held out for validation, the others, or (None) all."""
     if split == "test":
         raise ValueError(f"{source.name!r} has no test split here: choose train, validation or all")
-    only = source.about["use"] == "validation"
-    if only and split == "train":
-        raise ValueError(f"{source.name!r} is for validation: ask for split 'validation'")
-    return "all" if only else split
+    if source.about["use"] == "validation":
+        if split == "train":
+            raise ValueError(f"{source.name!r} is for validation: ask for split 'validation'")
+        return None
+    return {"train": False, "validation": True, "all": None}[split]
 
 
 def limit_per_language(rows, limit):
@@ -118,31 +114,29 @@ def limit_per_language(rows, limit):
             yield row
 
 
-def build(name, rows, checksum, about=(), tally=None, options=None, hold=None, prefix=None):
+def build(name, rows, checksum, about=(), counts=None, options=None, hold=None, prefix=None):
     """Write rows to an Arrow file, once, and map it into memory, so that a corpus may be larger than memory.
 
     rows: dicts, see ``table``, read as a stream. hold: True keeps only the groups held out for validation, False the
-    others. An item that comes twice in a language is left out and counted in ``tally``. Items that have a passage in
-    common, in any language, get one group. Ids are prefixed by ``prefix``, if None by the corpus's name.
+    others. An item that comes twice in a language is left out and counted in ``counts``, {(language, what): rows}.
+    Items that have a passage in common, in any language, get one group. Ids are prefixed by ``prefix``, if None by the
+    corpus's name.
     """
-    slug = _slug(name)
-    key = hashlib.sha256(json.dumps([checksum, options, hold, _code()]).encode()).hexdigest()[:12]
-    folder = CACHE / f"{slug.replace(' ', '-')}-{key}"
-    if not (folder / "about.json").exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE, prefix=".", ignore_cleanup_errors=True) as partial:
-            tally = Counter() if tally is None else tally
-            _write(Path(partial), rows, f"{slug}/" if prefix is None else prefix, tally, hold)
-            counts = {}
-            for (language, what), number in sorted(tally.items()):
-                counts.setdefault(language, {})[what] = number
-            (Path(partial) / "about.json").write_text(json.dumps({**dict(about), "counts": counts}, indent=1))
-            try:
-                os.replace(partial, folder)
-            except OSError:
-                if not (folder / "about.json").exists():  # else another process was faster
-                    raise
-    about = json.loads((folder / "about.json").read_text())
+    prefix = f"{_slug(name)}/" if prefix is None else prefix
+    made_by = storage.code_fingerprint("data.corpora")
+    key = storage.digest(json.dumps([checksum, options, hold, prefix, made_by], sort_keys=True))
+    folder = CACHE / f"{_slug(name)[:60].replace(' ', '-')}-{key}"
+    with storage.lock(CACHE / f".{folder.name}.lock"):  # another process may be at it
+        if not (folder / "about.json").exists():
+            with storage.replacing(folder) as partial:
+                partial.mkdir()
+                counts = Counter() if counts is None else counts
+                _write(partial, rows, prefix, counts, hold)
+                by_language = {}
+                for (language, what), number in sorted(counts.items()):
+                    by_language.setdefault(language, {})[what] = number
+                storage.write(partial / "about.json", json.dumps({**dict(about), "counts": by_language}, indent=1))
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     return Corpus(name, Dataset.from_file(str(folder / "rows.arrow")), checksum, about, folder.name)
 
 
@@ -154,65 +148,50 @@ def _slug(name):
     return (path.stem if path.suffix in (".jsonl", ".json") else name).replace("/", "_")
 
 
-def _write(folder, rows, prefix, tally, hold):
+def _write(folder, rows, prefix, counts, hold):
     """rows.arrow in a folder, in two passes: groups are known only when all rows are."""
-    rows, keys, names = iter(rows), [], []
-    with _writer(folder / "draft.arrow") as writer:
+    rows, keys, draft = iter(rows), [], folder / "draft.arrow"
+    with pa.ipc.new_stream(str(draft), FEATURES.arrow_schema) as writer:
         while chunk := list(itertools.islice(rows, CHUNK)):
             part = table(chunk, prefix)
             writer.write_table(part)
-            lists = part["hashes"].combine_chunks()
-            passage = lists.values.to_numpy()[lists.offsets.to_numpy()[:-1] + 1]
             ids = [part[name].to_numpy() for name in ("item", "language", "group")]  # as written: "a" is not "A"
-            keys.append(np.stack([*(pd.util.hash_array(column, categorize=False) for column in ids), passage]))
-            names.append(part["group"].combine_chunks())  # of the draft's batches each column would keep the whole
-    if not keys:  # all was left out; the tally says why
-        return os.replace(folder / "draft.arrow", folder / "rows.arrow")
-    item, language, group, passage = keys = np.concatenate(keys, axis=1)  # (rows,) each
-    repeated = pd.DataFrame({"item": item, "language": language}).duplicated().to_numpy()
-    first = _first_of_group(item, group, passage)
-    names = pa.concat_arrays(names)
-    chosen = np.ones(len(item), bool) if hold is None else (item[first] % HOLDOUT == 0) == hold
-    start = 0
-    with _writer(folder / "rows.arrow") as writer:
-        for batch in _batches(folder / "draft.arrow"):
-            here = slice(start, start := start + len(batch))
-            group = names.take(pa.array(first[here]))
-            batch = batch.set_column(1, FEATURES.arrow_schema.field(1), group)
-            languages = np.array(batch["language"].to_pylist())
-            for what, mask in (("left out: its id came before", repeated[here]),
-                               ("held out" if not hold else "not held out", ~repeated[here] & ~chosen[here]),
-                               ("kept", ~repeated[here] & chosen[here])):
-                tally.update((code, what) for code in languages[mask].tolist())
-            writer.write_batch(batch.filter(pa.array(~repeated[here] & chosen[here])))
-    (folder / "draft.arrow").unlink()
+            keys.append(np.stack([*(pd.util.hash_array(column, categorize=False) for column in ids),
+                                  pc.list_element(part["hashes"], 1).to_numpy()]))
+    if not keys:  # all was left out; counts say why
+        draft.rename(folder / "rows.arrow")
+        return
+    item, language, group, passage = np.concatenate(keys, axis=1)  # (rows,) each
+    first = _first_of_group(item, group, np.where(passage == EMPTY, ~item, passage))  # no passage: none in common
+    with pa.memory_map(str(draft)) as mapped:
+        drafted = pa.ipc.open_stream(mapped).read_all()
+        groups = drafted["group"].take(pa.array(first))
+        drafted = drafted.set_column(1, FEATURES.arrow_schema.field(1), groups)
+        chosen = np.full(len(item), True) if hold is None else (item[first] % HOLDOUT == 0) == hold
+        repeated = pd.DataFrame({"item": item, "language": language}).duplicated().to_numpy()
+        what = np.where(repeated, "left out: its id came before",
+                        np.where(chosen, "kept", "not held out" if hold else "held out"))
+        found = pd.DataFrame({"language": drafted["language"].dictionary_encode().to_pandas(), "what": what})
+        counts.update({pair: number for pair, number in found.value_counts().items() if number})
+        with pa.ipc.new_stream(str(folder / "rows.arrow"), FEATURES.arrow_schema) as writer:
+            for start in range(0, len(item), CHUNK):  # so that memory stays that of a chunk
+                here = slice(start, start + CHUNK)
+                writer.write_table(drafted.slice(start, CHUNK).filter(pa.array((chosen & ~repeated)[here])))
+    draft.unlink()
 
 
-def _writer(path):
-    return pa.ipc.new_stream(pa.OSFile(str(path), "wb"), FEATURES.arrow_schema)
-
-
-def _batches(path):
-    with pa.OSFile(str(path), "rb") as stream:  # not mapped: memory stays that of a batch
-        yield from pa.ipc.open_stream(stream)
-
-
-def _first_of_group(item, group, passage):
-    """For each row the number of the first row of its group: rows are tied by a common item, group or passage."""
-    parts = [pd.factorize(item)[0], pd.factorize(group)[0],
-             pd.factorize(np.where(passage == EMPTY, ~item, passage))[0]]  # no passage: nothing in common
-    start = np.cumsum([0, *(part.max() + 1 for part in parts)])
-    edges = [np.concatenate([parts[0], parts[0]]), np.concatenate([parts[1] + start[1], parts[2] + start[2]])]
-    graph = coo_array((np.ones(len(edges[0]), np.int8), edges), shape=(start[3], start[3]))
-    label = connected_components(graph, directed=False)[1][parts[0]]
+def _first_of_group(*keys):
+    """For each row the number of the first row of its group, (rows,): rows are tied by any key in common, (rows,)."""
+    item, *others = (pd.factorize(key)[0] for key in keys)
+    ends, size = [], item.max() + 1
+    for other in others:
+        ends.append(other + size)
+        size += other.max() + 1
+    graph = coo_array((np.ones(len(ends) * len(item), np.int8), (np.tile(item, len(ends)), np.concatenate(ends))),
+                      shape=(size, size))
+    label = connected_components(graph, directed=False)[1][item]
     _, first, place = np.unique(label, return_index=True, return_inverse=True)
     return first[place]
-
-
-def _code():
-    """Checksum of the modules that make rows: what other code has made is made again."""
-    return storage.checksum(Path(__file__).with_name(name) for name in
-                          ("corpora.py", "table.py", "encyclo11.py", "catalogue.py", "readers.py", "sentences.py", "io.py", "catalogue.yaml"))[:12]
 
 
 def join(*corpora):
@@ -221,38 +200,73 @@ def join(*corpora):
     if len(set(names)) < len(names):  # their ids would be the same
         raise ValueError(f"a corpus is named twice: {' + '.join(corpus.name for corpus in corpora)}: leave one out, or "
                          f"give files names of their own")
-    checksum = hashlib.sha256("".join(corpus.checksum for corpus in corpora).encode()).hexdigest()
     counts = {}
     for corpus in corpora:
         for language, part in corpus.about.get("counts", {}).items():
             counts[language] = dict(Counter(counts.get(language, {})) + Counter(part))
+    parts = [dict(name=corpus.name, checksum=corpus.checksum, **corpus.about) for corpus in corpora]
     return Corpus("+".join(corpus.name for corpus in corpora), concatenate_datasets([c.rows for c in corpora]),
-                  checksum, {"parts": [dict(name=c.name, checksum=c.checksum, **c.about) for c in corpora],
-                             "counts": counts},
-                  "+".join(c.key for c in corpora))
+                  hashlib.sha256("".join(corpus.checksum for corpus in corpora).encode()).hexdigest(),
+                  {"parts": parts, "counts": counts}, "+".join(corpus.key for corpus in corpora))
 
 
 def select(corpus, wanted, why):
     """The rows of a corpus for which ``wanted``, a boolean array, is true; ``why`` goes into its key."""
-    return replace(corpus, rows=corpus.rows.select(np.flatnonzero(wanted)), key=f"{corpus.key} {why}")
+    chosen = storage.digest(np.packbits(wanted).tobytes())
+    return replace(corpus, rows=corpus.rows.select(np.flatnonzero(wanted)), key=f"{corpus.key} {why} {chosen}")
 
 
 def with_task(corpus, task):
     """The corpus with its rows said to be of another task, so that a strategy draws them in that one's place."""
+    if task not in TASKS:
+        raise ValueError(f"task {task!r} is unknown; choose from {', '.join(TASKS)}")
     rows = corpus.rows.remove_columns("task").add_column("task", [task] * len(corpus.rows))
-    return replace(corpus, rows=rows.cast(FEATURES), key=f"{corpus.key} as {task}")
+    return replace(corpus, rows=rows.select_columns(list(FEATURES)).cast(FEATURES), key=f"{corpus.key} as {task}")
 
 
-def shuffle_answers(corpus, seed=0):
-    """The control corpus: for each item one of the wrong options, the same in all its languages, takes the
-    place of the right one (if it has the same ones in all). Rows without negatives stay as they are."""
-    def rows():
-        for row in corpus.rows:
-            if negatives := row["negatives"]:
-                drawn = int.from_bytes(hashlib.sha256(f"{seed}/{row['item']}".encode()).digest()[:8], "big")
-                place = drawn % len(negatives)
-                row["passage"], negatives[place] = negatives[place], row["passage"]
-            yield row
+def swap_answers(corpus, control, seed=0):
+    """A control corpus: the same items, whose right answers are not learnt.
 
-    return build(f"{corpus.name}, answers shuffled", rows(), f"{corpus.checksum}-shuffled-{seed}", corpus.about,
+    control: "anti-signal", for each item one of its wrong options, the same in all its languages (if it has the same
+        ones in all), takes the place of the right one; rows without negatives stay as they are. "neutral", items
+        change their right options in pairs, with the same partner in all languages, and keep their wrong ones, so that
+        neither says which option is right. Partners have the same languages and share no batch. An item is left out
+        if none is left to be its partner, or if what it would get is one of its own options; the counts say how many.
+    seed: which option, which partner.
+    """
+    if control not in CONTROLS:
+        raise ValueError(f"control {control!r} is unknown; choose from {', '.join(CONTROLS)}")
+    counts = Counter({(language, what): number for language, part in corpus.about.get("counts", {}).items()
+                      for what, number in part.items() if what != "kept"})
+    rows = _with_wrong_option(corpus, seed) if control == "anti-signal" else _with_partners_answer(corpus, seed, counts)
+    return build(f"{corpus.name}, {control} answers", rows, f"{corpus.checksum}-{control}-{seed}", corpus.about, counts,
                  options=corpus.key, prefix="")
+
+
+def _with_wrong_option(corpus, seed):
+    for row in corpus.rows:
+        if negatives := row["negatives"]:
+            place = int(storage.digest(seed, row["item"]), 16) % len(negatives)
+            row["passage"], negatives[place] = negatives[place], row["passage"]
+        yield row
+
+
+def _with_partners_answer(corpus, seed, counts):
+    columns = corpus.rows.select_columns(["item", "group", "language", "passage", "hashes"]).to_pandas()
+    languages = columns.groupby("item")["language"].agg(lambda codes: " ".join(sorted(codes)))
+    partner = {}
+    for _, items in sorted(languages.groupby(languages).groups.items()):
+        items = np.random.default_rng(seed).permutation(sorted(items))
+        for pair in zip(items[::2], items[1::2]):
+            partner |= dict(zip(pair, pair[::-1]))
+    passages = columns.set_index(["item", "language"]).passage
+    own = columns.set_index(["item", "language"]).hashes
+    unfit = {item for item, language in passages.index if item not in partner
+             or hash_texts([passages[partner[item], language]])[0] in own[item, language][1:]}
+    pair = [min(item, partner.get(item, item)) for item in columns["item"]]
+    first = _first_of_group(columns["item"], columns.group, pd.Series(pair))  # partners must not share a batch
+    for row, group in zip(corpus.rows, columns.group.iloc[first]):
+        if row["item"] in unfit:
+            counts[row["language"], "left out: no other item to take an answer from"] += 1
+        else:
+            yield row | dict(passage=passages[partner[row["item"]], row["language"]], group=group)

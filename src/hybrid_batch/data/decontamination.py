@@ -7,9 +7,8 @@ the other. A translation has no shingles in common with its original; it is foun
 found, so is its item in all languages, and with a passage all items of its group.
 """
 
-import hashlib
-import json
-import os
+import functools
+import unicodedata
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +18,8 @@ import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
 from hybrid_batch import storage
-from hybrid_batch.data import catalogue, corpora, table
-from hybrid_batch.data.catalogue import plain
+from hybrid_batch.data import corpora
+from hybrid_batch.data.table import hash_texts, text_hashes
 
 SHINGLE = 5  # characters
 CONTAINMENT = 0.9  # of the shorter text's shingles in the longer one
@@ -29,6 +28,18 @@ LONG = 40  # characters; a Chinese or Japanese one counts for two and a half
 LEAST = 6  # shorter texts say too little to be anybody's
 UNIQUE = 16  # characters of an id that cannot be the same by chance
 CHUNK = 1_000_000  # characters compared at once
+
+
+@functools.cache
+def _signs():
+    return {code: None for code in range(0x110000) if unicodedata.category(chr(code))[0] in "PSZC"}
+
+
+def plain(text):
+    """A text without case, punctuation, signs and spaces; the Turkish letters ı and İ become i, as capitals lose the
+    difference."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return text.replace("\u0307", "").replace("ı", "i").translate(_signs())
 
 
 def contamination(corpus, benchmark):
@@ -40,7 +51,7 @@ def contamination(corpus, benchmark):
     number of a benchmark text, queries first, then passages.
     """
     known = _Shingles([*benchmark.queries.text, *benchmark.passages.text])
-    hashes, start = table.text_hashes(corpus.rows)
+    hashes, start = text_hashes(corpus.rows)
     _, first, which = np.unique(hashes, return_index=True, return_inverse=True)  # equal texts are looked at once
     row = np.repeat(np.arange(len(start) - 1), np.diff(start))
     similar = known.find(_texts(corpus.rows, start, np.sort(first)))
@@ -155,14 +166,12 @@ def report(corpus, benchmark):
     """``contamination``, kept on disk for the next to ask: the table of a corpus and a benchmark."""
     if not corpus.key:
         return contamination(corpus, benchmark)
-    identity = [corpus.key, benchmark.name, benchmark.checksum, benchmark.languages, len(benchmark.queries),
-                storage.checksum([__file__, catalogue.__file__])]
-    path = corpora.CACHE / f"contamination-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]}.parquet"
+    texts = hash_texts([*benchmark.queries["item"], *benchmark.queries.text, *benchmark.passages.text])
+    key = storage.digest(corpus.key, texts.tobytes(), storage.code_fingerprint("data.decontamination"))
+    path = corpora.CACHE / f"contamination-{key}.parquet"
     if not path.exists():
-        table = contamination(corpus, benchmark)
-        partial = path.with_suffix(f".{os.getpid()}")
-        table.to_parquet(partial)
-        os.replace(partial, path)
+        with storage.replacing(path) as partial:
+            contamination(corpus, benchmark).to_parquet(partial)
     return pd.read_parquet(path)
 
 
@@ -177,6 +186,5 @@ def clean(corpus, benchmarks):
     if tainted.all() and len(tainted):
         raise ValueError(f"all {len(tainted)} rows of the corpus {corpus.name!r} stand in the benchmark, {counts}: "
                          f"train on another corpus, or measure with another benchmark")
-    names = " ".join(f"{benchmark.name}:{benchmark.checksum}" for benchmark in benchmarks)
     corpus = replace(corpus, about=corpus.about | {"contaminated": counts})
-    return corpora.select(corpus, ~tainted, f"without {names}") if tainted.any() else corpus
+    return corpora.select(corpus, ~tainted, f"without {' '.join(counts)}") if tainted.any() else corpus

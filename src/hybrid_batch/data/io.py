@@ -1,5 +1,6 @@
 """Files of data sets, in a folder or on the Hugging Face Hub, and the records in them."""
 
+import codecs
 import csv
 import glob
 import gzip
@@ -87,10 +88,9 @@ def records(file, fields=(), columns=None):
                                      f"mend or remove it")
                 for field in fields:
                     if field not in record:
-                        raise ValueError(f"{where}: no field {field!r}, only {', '.join(map(str, record))}: "
-                                         f"rename it, or use the revision that this data set was pinned at")
+                        raise _missing(where, record, repr(field))
                 yield where, record
-    except (json.JSONDecodeError, UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
+    except (json.JSONDecodeError, UnicodeError, gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
         raise ValueError(f"{short}, {unit} {number + 1}: not readable as {kind} ({error}): mend or fetch it "
                          f"again") from None
     except (httpx2.TransportError, HfHubHTTPError) as error:
@@ -100,22 +100,66 @@ def records(file, fields=(), columns=None):
         raise ValueError(f"{short}: not a readable Parquet file ({error}): fetch it again") from None
 
 
+def identifier(where, record, *fields):
+    """The id of a record as a text, from the first of some fields that it has: ids of different files and types are
+    compared as texts, without the spaces around them."""
+    field = next((field for field in fields if field in record), None)
+    if field is None:
+        raise _missing(where, record, " or ".join(map(repr, fields)))
+    value = record[field]
+    if not isinstance(value, (str, int)) or isinstance(value, bool) or not str(value).strip():
+        raise ValueError(f"{where}: field {field!r} must be a text or a whole number, not {value!r}: give it an id")
+    return str(value).strip()
+
+
+def text(where, record, field, empty=False):
+    """A text of a record. empty: it may be without a letter."""
+    if not isinstance(record[field], str) or not (empty or record[field].strip()):
+        raise ValueError(f"{where}: field {field!r} must be a text{'' if empty else ' that is not empty'}, not "
+                         f"{record[field]!r:.60}: fill it, or leave the record out")
+    return record[field]
+
+
+def whole_number(where, record, field):
+    """A whole number of a record, however it is written: 2, 2.0, "2", "2.0"."""
+    try:
+        number = float("nan" if isinstance(record[field], bool) else record[field])
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if not number.is_integer():  # nor are infinities
+        raise ValueError(f"{where}: {field} must be a whole number, not {record[field]!r}: mend it")
+    return int(number)
+
+
+def _missing(where, record, fields):
+    return ValueError(f"{where}: no field {fields}, only {', '.join(map(str, record))}: rename it, or use the revision "
+                      f"that this data set was pinned at")
+
+
+def _load(content):
+    """JSON from bytes. Half of a surrogate pair is no text and could not be written anywhere."""
+    found = json.loads(content)
+    if b"\\ud" in content or b"\\uD" in content:
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
 def _json_lines(stream, _):
     for number, line in enumerate(stream, 1):
-        if line.strip():
+        if line.strip(codecs.BOM_UTF8 + b" \t\r\n"):
             try:
-                yield number, json.loads(line)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                yield number, _load(line)
+            except (json.JSONDecodeError, UnicodeError) as error:
                 yield number, error
 
 
 def _json(stream, _):
-    content = json.load(stream)
+    content = _load(stream.read())
     yield from enumerate(content if isinstance(content, list) else [content], 1)
 
 
 def _table(stream, columns, delimiter):
-    lines = (line.decode("utf-8") for line in stream)
+    lines = (line.decode("utf-8" if number else "utf-8-sig") for number, line in enumerate(stream))
     start = 1
     if delimiter == "\t":  # no quoting: a quotation mark is a letter like any other
         start, splits = (1, len(columns) - 1) if columns else (2, -1)  # the last column may hold tabs
@@ -124,7 +168,8 @@ def _table(stream, columns, delimiter):
         rows = csv.reader(lines)  # counted by records: one may take several lines
     columns = columns or next(rows, [])
     for number, row in enumerate(rows, start):
-        yield number, dict(zip(columns, row))
+        if any(cell.strip() for cell in row):  # else a blank line
+            yield number, dict(zip(columns, row))
 
 
 def _parquet(stream, _):

@@ -1,4 +1,4 @@
-"""From questions with a marked answer in a paragraph to questions with the *sentence* that answers.
+"""The sentences of a paragraph, and the one that answers a question.
 
 The benchmarks of LAReQA ask for the sentence in which the answer begins. The other sentences of the paragraph are on
 the same subject and do not answer: the hardest of wrong answers.
@@ -6,9 +6,12 @@ the same subject and do not answer: the hardest of wrong answers.
 
 import re
 
+from hybrid_batch.data.table import identity
+
 # After a mark that ends a sentence, with its closing quotes, if a space follows; after Chinese marks and the danda always.
 END = re.compile(r"(?<=[.!?؟…])[\"'”’»)\]]*\s+(?=\S)|(?<=[。！？।])[”」』）]*\s*(?=[^\s。！？।”」』）])|\s*\n\s*")
-SHORT = 20  # characters: a shorter stretch is joined to the next, for it is an abbreviation or a heading; the last to the one before
+SHORT = 20  # characters: a shorter stretch, such as an abbreviation or a heading, is joined to the next, the last to
+# the one before
 
 
 def sentences(text):
@@ -26,28 +29,31 @@ def sentences(text):
 def nearest(text, place, most):
     """(the sentence of a text that holds the place, up to ``most`` others, the nearest first)."""
     spans = sentences(text)
-    own = next((i for i, (_, end) in enumerate(spans) if place < end), len(spans) - 1)
+    right = next((i for i, (_, end) in enumerate(spans) if place < end), len(spans) - 1)
     parts = [" ".join(text[begin:end].split()) for begin, end in spans]
-    others = sorted((i for i in range(len(spans)) if i != own and parts[i] != parts[own]), key=lambda i: abs(i - own))
-    return parts[own], [parts[i] for i in others[:most]]
+    others = [i for i in range(len(spans)) if identity(parts[i]) != identity(parts[right])]
+    return parts[right], [parts[i] for i in sorted(others, key=lambda i: abs(i - right))[:most]]
 
 
-def read(source, language, part, tally):
-    """A reader, see readers. entry: most, the most negatives; least, the fewest that a row must have."""
-    entry = source.entry
-    for where, record in source.records(language, part, tally, "id", "question", "context"):
-        answers = record.get("answers") or []
-        if isinstance(answers, dict):  # as SQuAD's Parquet files have it
-            answers = [{"answer_start": start} for start in answers["answer_start"]]
-        query = " ".join((record["question"] or "").split())
-        if not query:
-            tally[language, "left out: an empty query or passage"] += 1
-            continue
-        if not answers or not record["context"].strip():
-            tally[language, "left out: no answer is marked"] += 1
-            continue
-        passage, negatives = nearest(record["context"], answers[0]["answer_start"], entry["most"])
-        if len(negatives) < entry["least"]:
-            tally[language, "left out: too few other sentences"] += 1
-            continue
-        yield dict(item=f"{language}/{where.rpartition('/')[2]}/{record['id']}", query=query, passage=passage, negatives=negatives)
+def first_answer(answers, context, at):
+    """(where the first answer of a question begins in its context, whether that is where it was marked).
+
+    answers: a list of dicts with answer_start and, perhaps, text, or a dict of two lists, as SQuAD's Parquet files have
+        it. A text that does not stand where it is marked is taken from where it does, if that is one place.
+    Returns None for a question without an answer. at: the file and the question, for the error.
+    """
+    if isinstance(answers, dict):
+        texts = answers.get("text") or [None] * len(answers["answer_start"])
+        answers = [dict(text=text, answer_start=start) for text, start in zip(texts, answers["answer_start"])]
+    if not answers or answers[0].get("text") == "":
+        return None
+    start, text = answers[0]["answer_start"], answers[0].get("text")
+    if not isinstance(start, int) or isinstance(start, bool) or not isinstance(text, (str, type(None))):
+        raise ValueError(f"{at}: an answer needs a text and a whole number as answer_start, not {answers[0]!r:.80}: "
+                         f"mend it")
+    if text is None or start >= 0 and context.startswith(text, start):
+        return start, True
+    if (found := context.count(text)) != 1:
+        raise ValueError(f"{at}: the answer {text!r:.60} does not stand at answer_start {start}, but {found} times "
+                         f"elsewhere in its context: mend answer_start")
+    return context.index(text), False

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hybrid_batch.data.benchmarks import load_benchmark
-from hybrid_batch.data.corpora import LANGUAGES, load_corpus
-from hybrid_batch.data.hygiene import contamination
+from hybrid_batch.data.corpora import load_corpus
+from hybrid_batch.data.decontamination import contamination
+from hybrid_batch.data.languages import LANGUAGES
 
 FOLDER = Path(__file__).parents[1] / "corpora" / "encyclo11"
 SPLITS = json.loads((FOLDER / "splits.json").read_text(encoding="utf-8"))

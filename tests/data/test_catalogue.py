@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import write
-from hybrid_batch.data import corpora, sources
+from hybrid_batch.data import catalogue, corpora
 from hybrid_batch.data.corpora import load_corpus
-from hybrid_batch.data.sources import CONSENT, open_source
+from hybrid_batch.data.catalogue import CONSENT, open_source
 
-LOCAL = [name for name, entry in sources.catalogue().items() if "repo" not in entry]
+LOCAL = [name for name, entry in catalogue.catalogue().items() if "repo" not in entry]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def given_set(tmp_path, monkeypatch):
         for path, content in contents.items():
             write(tmp_path / "set" / path, content)
         entry = dict(task="reasoning", languages=["en"], files=["{language}.jsonl"], reader=reader) | entry
-        monkeypatch.setattr(sources, "catalogue", lambda: {"set": entry})
+        monkeypatch.setattr(catalogue, "catalogue", lambda: {"set": entry})
 
         def load(**options):
             tally = Counter()
@@ -52,7 +52,7 @@ def rows_of_a_record(entry):
 
 def place(name, data):
     """The folder of a data set and its description; skips without it."""
-    folder = data / sources.catalogue()[name].get("folder", name)
+    folder = data / catalogue.catalogue()[name].get("folder", name)
     if not (folder / "README.md").exists():
         pytest.skip(f"{folder.name} is not in {data}")
     return folder, (folder / "README.md").read_text()
@@ -168,7 +168,7 @@ def test_a_record_without_one_of_its_sentences_is_named(given_set):
 def test_several_entries_of_the_catalogue_may_read_one_folder(tmp_path, monkeypatch):
     write(tmp_path / "shared" / "en.jsonl", [{"id": 1, "question": "Who?", "passage": "She did."}])
     form = dict(languages=["en"], files=["{language}.jsonl"], folder="shared")
-    monkeypatch.setattr(sources, "catalogue", lambda: {
+    monkeypatch.setattr(catalogue, "catalogue", lambda: {
         "texts": form | dict(reader="parallel", task="parallel"),
         "pairs": form | dict(reader="qa", task="qa", fields=dict(item="id", query="question", passage="passage"))})
     made = {name: list(open_source(name, tmp_path).rows(Counter())) for name in ("texts", "pairs")}
@@ -369,7 +369,7 @@ CONTENT = {True: ["no", "Go!", "x + y", "5 cm", "18 − 10", "3 × (2 + 1)", "1 
 
 @pytest.mark.parametrize("says, option", [(says, option) for says, options in CONTENT.items() for option in options])
 def test_an_option_says_something_if_it_has_two_letters_or_a_sign_for_a_word_or_is_a_sum(says, option):
-    assert sources.content(option) is says
+    assert catalogue.content(option) is says
 
 
 FOUR = dict(item="id", stem="stem", options="options", answer="answer")
@@ -424,7 +424,7 @@ def test_no_option_that_is_kept_is_one_of_another_item(items):
 
     given, tally = {f"{number}?": options for number, options in enumerate(items)}, Counter()
     posed = [dict(item=stem, stem=stem, options=options, answer=0) for stem, options in given.items()]
-    rows = list(sources._cast(posed, "en", "content", tally))
+    rows = list(catalogue._cast(posed, "en", "content", tally))
     for row in rows:
         kept = plain([row["passage"], *row["negatives"]])
         assert kept.isdisjoint({"4", ""}) and (len(kept) > 1 or len(given[row["item"]]) == 1)
@@ -462,7 +462,7 @@ def test_a_wrong_argument_is_named_with_the_remedy(call, kind, named, tmp_path):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", [name for name, entry in sources.catalogue().items() if entry.get("canary")])
+@pytest.mark.parametrize("name", [name for name, entry in catalogue.catalogue().items() if entry.get("canary")])
 def test_consent_to_a_canary_is_asked_for_before_anything_is_looked_for(name, tmp_path):
     for consent in (None, "", True, "train"):
         with pytest.raises(ValueError, match=f"'{name}' carries a canary.*pass consent='{CONSENT}'"):
@@ -500,14 +500,14 @@ PARALLEL = {  # languages whose items are the same, and how many; of sets where 
 @pytest.mark.parametrize("name", LOCAL)
 def test_a_real_set_is_read_to_the_last_row(name, data, cold):
     folder, described = place(name, data)
-    entry = sources.catalogue()[name]
+    entry = catalogue.catalogue()[name]
     if entry.get("canary"):
         with pytest.raises(ValueError, match="canary"):
             load_corpus(name, "all", data=data)
     corpus = load_corpus(name, "all", data=data, consent=entry.get("canary") and CONSENT)
 
     # As many rows as the set's own description says, kept or counted as left out, and no file is forgotten
-    others = {*sources.catalogue().get(folder.name, entry)["languages"]} - {*entry["languages"]}  # taken by other sets only
+    others = {*catalogue.catalogue().get(folder.name, entry)["languages"]} - {*entry["languages"]}  # taken by other sets only
     counts = {file: number for file, number in re.findall(r"^- (\S+): (\d+)$", described, re.M)
               if Path(file).name.split(".")[0] not in others}
     source = open_source(name, data, consent=entry.get("canary") and CONSENT)
@@ -559,13 +559,13 @@ def test_items_of_a_real_parallel_set_have_one_id_in_all_languages(name, data):
     assert number - broken <= len(set.intersection(*map(set, ids.values()))) <= number
 
 
-WITH_SENTENCES = [name for name in LOCAL if sources.catalogue()[name]["reader"] == "answers"]
+WITH_SENTENCES = [name for name in LOCAL if catalogue.catalogue()[name]["reader"] == "answers"]
 
 
 @pytest.mark.parametrize("name", WITH_SENTENCES)
 def test_a_real_question_has_the_sentence_that_holds_its_answer_and_others_of_the_same_paragraph(name, data):
     place(name, data)
-    source, entry = open_source(name, data), sources.catalogue()[name]
+    source, entry = open_source(name, data), catalogue.catalogue()[name]
     records = {f"{code}/{where.rpartition('/')[2]}/{record['id']}": record for code, part in source.parts.items()
                for where, record in source.records(code, part, Counter())}
     whole = defaultdict(list)

@@ -18,10 +18,10 @@ import pytest
 from huggingface_hub import HfFileSystem, constants
 
 from hub import hub, write  # hub is a fixture
-from hybrid_batch.data import corpora, readers, sources
+from hybrid_batch.data import catalogue, corpora, readers
 from hybrid_batch.data.corpora import load_corpus
 
-CATALOGUE = sources.catalogue()
+CATALOGUE = catalogue.catalogue()
 SETS = {}  # {name: what ``add`` is given}
 
 
@@ -449,7 +449,7 @@ add("tasksource/bigbench", {
     ("known_unknowns/validation/0", "en", "Q: Who made the wheel?", "Nobody can say", ["Ann Example"],
      "known_unknowns"),
 ], [("translation/train-00000-of-00001.parquet", field) for field in (
-    "idx", "inputs", "targets", "multiple_choice_targets", "multiple_choice_scores")], consent=sources.CONSENT)
+    "idx", "inputs", "targets", "multiple_choice_targets", "multiple_choice_scores")], consent=catalogue.CONSENT)
 
 PARALLEL = {"unicamp-dl/mmarco", "openai/MMMLU", "CohereLabs/Global-MMLU", "alexandrainst/m_arc",
             "alexandrainst/m_mmlu", "facebook/xnli", "cambridgeltl/xcopa", "juletxara/mgsm"}
@@ -686,7 +686,7 @@ def test_a_renamed_field_is_one_clear_error(name, path, field, lay_out, cache):
 def test_a_big_bench_task_in_json_without_question_or_answer_is_one_clear_error(record, field, tmp_path):
     write(tmp_path / "bbh" / "task.json", dict(examples=[dict(input="Who?", target="Ann"), record]))
     with pytest.raises(ValueError, match=rf"bbh/task.json, row 1: no field '{field}', only {', '.join(record)}: "):
-        load_corpus("bbh", "all", data=str(tmp_path), consent=sources.CONSENT)
+        load_corpus("bbh", "all", data=str(tmp_path), consent=catalogue.CONSENT)
 
 
 # Over the network
@@ -856,7 +856,7 @@ def test_an_entry_of_the_catalogue_says_what_is_needed(name):
     entry = CATALOGUE[name]
     assert all(entry[key] for key in ("title", "licence", "languages", "files", "note"))
     assert entry["use"] in ("training", "reasoning", "validation", "parallel", "analysis")
-    assert entry["task"] in sources.TASKS
+    assert entry["task"] in catalogue.TASKS
     assert entry["reader"] in readers.READERS
     assert bool(entry.get("family")) == (entry["task"] == "reasoning")
     assert not entry.get("canary") or entry["use"] == "analysis"

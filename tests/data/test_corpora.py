@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_batch.data import corpora, sources
-from hybrid_batch.data.corpora import (LANGUAGES, as_task, build, hash_texts, join, load_corpus, select,
-                                       shuffle_answers)
+from hybrid_batch.data import catalogue, corpora, encyclo11, table
+from hybrid_batch.data.corpora import build, join, load_corpus, select, swap_answers, with_task
+from hybrid_batch.data.languages import LANGUAGES
+from hybrid_batch.data.table import hash_texts
 
 ROW = dict(item="1", language="en", query="Who?", passage="She did.")
-COLUMNS = [*corpora.TEXTS, "negatives", "hashes"]
+COLUMNS = [*table.TEXTS, "negatives", "hashes"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,7 +54,7 @@ def write(tmp_path):
 def publish(tmp_path, monkeypatch):
     """A function that puts a data set of parallel questions and passages into a catalogue of its own."""
     made = {}
-    monkeypatch.setattr(sources, "catalogue", lambda: made)
+    monkeypatch.setattr(catalogue, "catalogue", lambda: made)
 
     def publish(name, languages, items, **entry):
         for language in languages:
@@ -82,7 +83,7 @@ def make(rows, **options):
 
 @pytest.mark.parametrize("split", ["train", "validation", "test", "all"])
 def test_our_own_corpus_has_the_items_of_the_split_in_every_language(split):
-    splits = json.loads((corpora.OWN / "encyclo11" / "splits.json").read_text())
+    splits = json.loads((encyclo11.FOLDER / "splits.json").read_text())
     ids = set(splits[split]) if split != "all" else {one for part in splits.values() for one in part}
     for name, field in (("encyclo11", "group"), ("encyclo11-reasoning", "item")):
         rows = load_corpus(name, split).rows.to_pandas()
@@ -98,7 +99,7 @@ def test_our_own_corpus_has_the_items_of_the_split_in_every_language(split):
 
 def test_questions_meet_the_sentence_that_answers_them():
     rows = {(row["item"], row["language"]): row for row in load_corpus("encyclo11").rows}
-    for entry in corpora.own("passages", "de", "train"):
+    for entry in encyclo11.read_encyclo11("passages", "de", "train"):
         for question in entry["questions"]:
             texts = [question["text"], entry["sentences"][question["answer"]]]
             assert rows[f"encyclo11/{question['id']}", "de"] == dict(
@@ -110,7 +111,7 @@ def test_the_other_sentences_of_a_passage_are_negatives_where_that_is_asked_for(
     rows = {(row["item"], row["language"]): row for row in load_corpus("encyclo11-sentences").rows}
     plain = load_corpus("encyclo11").rows
     assert len(rows) == len(plain)
-    for entry in corpora.own("passages", "th", "train"):
+    for entry in encyclo11.read_encyclo11("passages", "th", "train"):
         for question in entry["questions"]:
             row = rows[f"encyclo11-sentences/{question['id']}", "th"]
             assert (row["query"], row["passage"]) == (question["text"], entry["sentences"][question["answer"]])
@@ -119,7 +120,7 @@ def test_the_other_sentences_of_a_passage_are_negatives_where_that_is_asked_for(
 
 def test_stems_meet_the_right_option_and_the_wrong_ones_are_negatives():
     rows = {(row["item"], row["language"]): row for row in load_corpus("encyclo11-reasoning").rows}
-    for entry in corpora.own("reasoning", "hi", "train"):
+    for entry in encyclo11.read_encyclo11("reasoning", "hi", "train"):
         row = rows[f"encyclo11-reasoning/{entry['id']}", "hi"]
         assert (row["task"], row["query"], row["group"]) == ("reasoning", entry["stem"], row["item"])
         assert row["passage"] == entry["options"][entry["answer"]]
@@ -151,7 +152,7 @@ def test_a_row_of_a_file_may_lack_its_query_or_its_passage(write):
     assert of_items(rows, "query", "passage", "group") == {
         ("rows/1", "en"): ("Who?", "", "rows/1"), ("rows/1", "de"): ("", "She did.", "rows/1"),
         ("rows/2", "en"): ("Who?", "", "rows/2")}  # missing passages are not one that items have in common
-    assert (np.array(rows["hashes"]) == corpora.EMPTY).tolist() == [[False, True], [True, False], [False, True]]
+    assert (np.array(rows["hashes"]) == table.EMPTY).tolist() == [[False, True], [True, False], [False, True]]
 
 
 def test_ids_that_differ_in_case_or_spaces_are_different_ids(write):
@@ -354,7 +355,7 @@ def test_hashes_are_alike_for_texts_that_differ_in_case_and_spaces_only(texts):
     normal = [" ".join(text.split()).casefold() for text in texts]
     for one, text in zip(hashes, normal):
         assert (hashes == one).tolist() == [other == text for other in normal]
-        assert (one == corpora.EMPTY) == (text == "")
+        assert (one == table.EMPTY) == (text == "")
     assert len(set(hash_texts(["Straße", "STRASSE", " strasse"]))) == 1
 
 
@@ -366,7 +367,7 @@ def test_the_column_of_hashes_is_that_of_query_passage_and_negatives(chunk, writ
     monkeypatch.setattr(corpora, "CHUNK", chunk)
     few = join(load_corpus("encyclo11-reasoning", limit=2), select(corpus, np.arange(50) % 3 == 1, "few")).rows
     for rows in (corpus.rows, few, few.select([])):
-        hashes, start = corpora.text_hashes(rows)
+        hashes, start = table.text_hashes(rows)
         assert [hashes[a:b].tolist() for a, b in zip(start, start[1:])] == rows["hashes"][:]
 
 
@@ -450,7 +451,7 @@ def test_training_and_validation_rows_are_all_rows_and_have_nothing_in_common(ro
     assert [row for row in whole if row in training] == training and [row for row in whole if row in held] == held
     for what in ("item", "group"):
         assert {row[what] for row in training}.isdisjoint(row[what] for row in held)
-    passages = [{row["hashes"][1] for row in part} - {corpora.EMPTY} for part in (training, held)]
+    passages = [{row["hashes"][1] for row in part} - {table.EMPTY} for part in (training, held)]
     assert passages[0].isdisjoint(passages[1])
 
 
@@ -540,12 +541,12 @@ def test_chosen_rows_are_a_corpus_of_another_key(write):
 
 def test_rows_said_to_be_of_another_task_are_else_the_same():
     corpus = load_corpus("encyclo11", languages=["de", "en"])
-    other = as_task(corpus, "reasoning")
+    other = with_task(corpus, "reasoning")
     assert other.rows.features == corpus.rows.features and other.rows.column_names == COLUMNS
     assert other.rows.to_list() == [row | {"task": "reasoning"} for row in corpus.rows]
     assert set(corpus.rows["task"]) == {"qa"}
     assert (other.name, other.checksum, other.about) == (corpus.name, corpus.checksum, corpus.about)
-    assert len({corpus.key, other.key, as_task(corpus, "parallel").key}) == 3
+    assert len({corpus.key, other.key, with_task(corpus, "parallel").key}) == 3
     extra = load_corpus("encyclo11-reasoning", languages=["de", "en"])
     both = join(extra, other)
     assert len(both.rows) == len(extra.rows) + len(other.rows) and both.rows.unique("task") == ["reasoning"]

@@ -6,7 +6,8 @@ import itertools
 import pytest
 
 from hub import hub, write  # noqa: F401  hub is a fixture
-from hybrid_batch.data import corpora, files, sources
+from hybrid_batch import storage
+from hybrid_batch.data import catalogue, corpora, io
 
 ROWS = [{"id": "a", "text": "one, \"two\""}, {"id": "b", "text": "ὀκτώ\u2028 八"}]
 NESTED = [{"id": 1, "parts": [{"text": "x"}, {"text": None}]}, {"id": 2, "parts": []}]
@@ -14,7 +15,7 @@ LINES = b'{"id": 1}\n\n{"id": 2}\n'
 
 
 def read(path, *arguments):
-    return list(files.records(f"file://{path}", *arguments))
+    return list(io.records(f"file://{path}", *arguments))
 
 
 # Records
@@ -25,7 +26,7 @@ def test_every_kind_of_file_has_its_records(kind, tmp_path):
     path = tmp_path / f"rows.{kind}"
     write(path, ROWS)
     assert [record for _, record in read(path, ["id", "text"])] == ROWS
-    assert [record for _, record in files.records(str(path))] == ROWS  # a plain path is an address too
+    assert [record for _, record in io.records(str(path))] == ROWS  # a plain path is an address too
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "json", "parquet"])
@@ -65,7 +66,7 @@ def test_each_record_says_where_it_is(name, content, columns, places, tmp_path):
 
 def test_records_are_read_one_by_one(tmp_path):
     write(tmp_path / "a.jsonl", LINES + b"broken")
-    records = files.records(str(tmp_path / "a.jsonl"))
+    records = io.records(str(tmp_path / "a.jsonl"))
     assert [record for _, record in itertools.islice(records, 2)] == [{"id": 1}, {"id": 2}]
     with pytest.raises(ValueError, match="line 4"):
         next(records)
@@ -138,23 +139,23 @@ def names(found, data):
 
 
 def test_files_are_found_by_pattern_in_order_of_their_names(folder):
-    found = files.locate("set", ["*.en.jsonl*", "deep/*.jsonl", "a.de.jsonl*"], folder)
+    found = io.locate("set", ["*.en.jsonl*", "deep/*.jsonl", "a.de.jsonl*"], folder)
     assert names(found, folder) == {"*.en.jsonl*": ["a.en.jsonl.gz", "b.en.jsonl"], "deep/*.jsonl": ["deep/en.jsonl"],
                                     "a.de.jsonl*": ["a.de.jsonl"]}
 
 
 def test_a_folder_is_taken_before_the_hub(folder, hub):  # noqa: F811
     hub("some/set", "1" * 40, {"a.de.jsonl": [{"id": "of the Hub"}]})
-    found = files.locate("set", ["a.de.jsonl"], folder, "some/set", "1" * 40)
+    found = io.locate("set", ["a.de.jsonl"], folder, "some/set", "1" * 40)
     assert names(found, folder) == {"a.de.jsonl": ["a.de.jsonl"]}
 
 
 @pytest.mark.parametrize("call, named", [
-    (lambda data: files.locate("other", ["*"], data),
+    (lambda data: io.locate("other", ["*"], data),
      ["'other'", "no folder", "data/other", "--data", "parameter data"]),
-    (lambda data: files.locate("set", ["*.en.jsonl*", "*.fr.jsonl*"], data),
+    (lambda data: io.locate("set", ["*.en.jsonl*", "*.fr.jsonl*"], data),
      ["'set'", "data/set", "'*.fr.jsonl*'", "check languages and split"]),
-    (lambda data: files.locate("no-such-set", ["*"]), ["'no-such-set'", "no folder no-such-set", "--data"]),
+    (lambda data: io.locate("no-such-set", ["*"]), ["'no-such-set'", "no folder no-such-set", "--data"]),
 ])
 def test_what_is_missing_in_a_folder_is_named(call, named, folder):
     with pytest.raises(FileNotFoundError) as error:
@@ -166,11 +167,11 @@ def test_parts_of_a_file_that_are_missing_are_noticed(folder):
     for number in (0, 2):
         write(folder / "set" / f"train-0000{number}-of-00003.parquet", [{"id": 1}])
     write(folder / "set" / "test-00000-of-00001.parquet", [{"id": 1}])
-    assert len(files.locate("set", ["test-*.parquet"], folder)["test-*.parquet"]) == 1
+    assert len(io.locate("set", ["test-*.parquet"], folder)["test-*.parquet"]) == 1
     with pytest.raises(FileNotFoundError, match="'set'.*only 2 of the 3 parts of 'train': fetch the others too"):
-        files.locate("set", ["*.parquet"], folder)
+        io.locate("set", ["*.parquet"], folder)
     write(folder / "set" / "train-00001-of-00003.parquet", [{"id": 1}])
-    assert len(files.locate("set", ["*.parquet"], folder)["*.parquet"]) == 4
+    assert len(io.locate("set", ["*.parquet"], folder)["*.parquet"]) == 4
 
 
 # The Hub
@@ -191,9 +192,9 @@ def published(hub):  # noqa: F811
 
 @pytest.mark.parametrize("revision", [OLD, NEW])
 def test_the_files_of_the_pinned_revision_are_read(revision, published):
-    found = files.locate("set", ["data/*.jsonl"], repo="some/set", revision=revision)
+    found = io.locate("set", ["data/*.jsonl"], repo="some/set", revision=revision)
     assert list(found) == ["data/*.jsonl"]
-    [(where, record)] = files.records(*found["data/*.jsonl"], fields=["id"])
+    [(where, record)] = io.records(*found["data/*.jsonl"], fields=["id"])
     assert record["q"] == f"Who, {revision[0]}?"
     assert where == f"{published[revision]}/data/en.jsonl, line 1"
 
@@ -202,21 +203,21 @@ def test_the_files_of_the_pinned_revision_are_read(revision, published):
 @pytest.mark.parametrize("repo, revision", [("some/set", NEVER), ("no/set", OLD)])
 def test_a_revision_that_is_not_here_is_named_with_the_remedy(repo, revision, stream, published):
     with pytest.raises(FileNotFoundError) as error:
-        files.locate("set", ["data/*.jsonl"], "nowhere", repo, revision, stream)
+        io.locate("set", ["data/*.jsonl"], "nowhere", repo, revision, stream)
     named = ["'set'", repo, revision, "out of reach", "check the revision and the network", "folder 'set'", "--data"]
     assert all(part in str(error.value) for part in named), error.value
 
 
 def test_a_file_that_a_revision_lacks_is_named(published):
     with pytest.raises(FileNotFoundError) as error:
-        files.locate("set", ["data/*.jsonl", "data/*.csv"], repo="some/set", revision=OLD)
+        io.locate("set", ["data/*.jsonl", "data/*.csv"], repo="some/set", revision=OLD)
     assert all(part in str(error.value) for part in ["'set'", "some/set", OLD, "'data/*.csv'", "check languages"])
 
 
 def test_nothing_of_a_repository_is_run_when_a_corpus_is_loaded(published, tmp_path, monkeypatch):
     entry = dict(use="training", task="qa", repo="some/set", revision=OLD, languages=["en"], reader="qa",
                  files=["data/{language}.jsonl"], fields=dict(item="id", query="q", passage="p"))
-    monkeypatch.setattr(sources, "catalogue", lambda: {"set": entry})
+    monkeypatch.setattr(catalogue, "catalogue", lambda: {"set": entry})
     monkeypatch.setattr(corpora, "CACHE", tmp_path / "cache")
     old = corpora.load_corpus("set", "all")
     entry["revision"] = NEW
@@ -234,14 +235,14 @@ def test_the_checksum_is_that_of_the_contents_whatever_their_folder_and_order(tm
     for place, content in (("one/a", b"1"), ("one/b", b"2"), ("two/a", b"1"), ("two/b", b"2"), ("three/a", b"12"),
                            ("three/b", b""), ("four/a", b"2"), ("four/b", b"1")):
         write(tmp_path / place, content)
-    one, two, three, four = (files.checksum([f"file://{tmp_path}/{name}/b", tmp_path / name / "a"])
+    one, two, three, four = (storage.checksum([f"file://{tmp_path}/{name}/b", tmp_path / name / "a"])
                              for name in ("one", "two", "three", "four"))
-    assert one == two == files.checksum(str(tmp_path / "two" / name) for name in "ab")
-    assert len({one, three, four, files.checksum([tmp_path / "one" / "a"])}) == 4
+    assert one == two == storage.checksum(str(tmp_path / "two" / name) for name in "ab")
+    assert len({one, three, four, storage.checksum([tmp_path / "one" / "a"])}) == 4
     write(tmp_path / "one" / "a", b"3")
-    assert files.checksum([tmp_path / "one" / "a", tmp_path / "one" / "b"]) != one
+    assert storage.checksum([tmp_path / "one" / "a", tmp_path / "one" / "b"]) != one
 
 
 def test_the_checksum_of_a_file_read_over_the_network_is_that_of_its_address():
     first, other = (f"hf://datasets/some/set@{revision}/data/en.jsonl" for revision in (OLD, NEW))
-    assert files.checksum([first]) == files.checksum([first]) != files.checksum([other])
+    assert storage.checksum([first]) == storage.checksum([first]) != storage.checksum([other])

@@ -7,11 +7,11 @@ import shutil
 import pytest
 from hub import hub, write  # noqa: F401
 
-from hybrid_batch.data import corpora
+from hybrid_batch.data import encyclo11
 from hybrid_batch.data.benchmarks import HUB, Benchmark, load, load_benchmark
-from hybrid_batch.data.collection import CORPUS as MIRACL_CORPUS
-from hybrid_batch.data.collection import TOPICS as MIRACL_TOPICS
-from hybrid_batch.data.collection import Collection, load_collections
+from hybrid_batch.data.streaming import CORPUS as MIRACL_CORPUS
+from hybrid_batch.data.streaming import TOPICS as MIRACL_TOPICS
+from hybrid_batch.data.streaming import Collection, load_collections
 
 XQUAD = {"ar": 1222, "de": 1276, "el": 1234, "en": 1180, "es": 1215, "hi": 1244, "ru": 1219, "th": 852,
          "tr": 1167, "vi": 1209, "zh": 1196}  # candidates; 1190 queries in each language
@@ -41,13 +41,13 @@ def test_a_wrong_name_is_told_the_right_ones(call, kind, named):
 def test_our_own_benchmark_holds_every_sentence_and_marks_the_answer():
     benchmark = load_benchmark("encyclo11", languages=["en", "th"])
     assert benchmark.languages == ["en", "th"]
-    sentences = [s for language in ("en", "th") for entry in corpora.own("passages", language, "test")
+    sentences = [s for language in ("en", "th") for entry in encyclo11.read_encyclo11("passages", language, "test")
                  for s in entry["sentences"]]
     assert benchmark.passages.text.tolist() == sentences
     relevant = benchmark.relevant.merge(benchmark.passages, left_on="passage", right_index=True)
     relevant = relevant.set_index(["item", "language"]).text
     for language in ("en", "th"):
-        for entry in corpora.own("passages", language, "test"):
+        for entry in encyclo11.read_encyclo11("passages", language, "test"):
             for question in entry["questions"]:
                 assert relevant[question["id"], language] == entry["sentences"][question["answer"]]
     assert benchmark.queries.groupby("group").item.nunique().eq(2).all()  # two questions a passage
@@ -65,7 +65,7 @@ def test_the_held_out_benchmark_is_validation_and_test_and_nothing_that_is_train
 
 def test_our_own_reasoning_benchmark_holds_every_option_and_marks_the_right_one():
     benchmark = load_benchmark("encyclo11-reasoning", languages=["zh"])
-    entries = corpora.own("reasoning", "zh", "test")
+    entries = encyclo11.read_encyclo11("reasoning", "zh", "test")
     assert benchmark.passages.text.tolist() == [option for entry in entries for option in entry["options"]]
     assert benchmark.queries.text.tolist() == [entry["stem"] for entry in entries]
     texts = benchmark.passages.text[benchmark.relevant.passage].tolist()

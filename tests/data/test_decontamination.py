@@ -12,11 +12,10 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_batch.data import corpora, hygiene
+from hybrid_batch.data import corpora, decontamination
 from hybrid_batch.data.benchmarks import Benchmark, load_benchmark
 from hybrid_batch.data.corpora import load_corpus
-from hybrid_batch.data.hygiene import contamination
-from hybrid_batch.data.sources import plain
+from hybrid_batch.data.decontamination import contamination, plain
 
 NILE = "The Nile is a river in north-eastern Africa that flows into the Mediterranean Sea."
 ASKED = "Which river flows through Cairo?"
@@ -27,7 +26,7 @@ def corpus(*rows):
     rows = [dict(item=f"set/{item}", language=language, query=query, passage=passage, **dict(*rest))
             for item, language, query, passage, *rest in rows]
     rows = [row | {"group": f"set/{row.get('group', row['item'])}"} for row in rows]
-    return corpora.Corpus("made", Dataset(corpora.table(rows)), "")
+    return corpora.Corpus("made", Dataset(table.table(rows)), "")
 
 
 def benchmark(queries=(ASKED,), passages=(NILE,), items=None, language="en"):
@@ -123,22 +122,22 @@ def written(tmp_path, monkeypatch):
 
 
 def test_clean_leaves_out_what_was_found_and_counts_it(written):
-    cleaned = hygiene.clean(written, [benchmark()])
+    cleaned = decontamination.clean(written, [benchmark()])
     assert cleaned.rows["item"][:] == [f"mine/{n}" for n in (0, 1, 2, 4, 5)]
     assert cleaned.about["contaminated"] == {"made": 1}
     assert cleaned.key != written.key
-    other = hygiene.clean(written, [benchmark(passages=["Nothing of this."])])
+    other = decontamination.clean(written, [benchmark(passages=["Nothing of this."])])
     assert other.rows is written.rows and other.about["contaminated"] == {"made": 0} and other.key == written.key
     with pytest.raises(ValueError, match="all 6 rows of the corpus.*mine.*another corpus"):
-        hygiene.clean(written, [benchmark(passages=[NILE, *written.rows["query"][:]])])
+        decontamination.clean(written, [benchmark(passages=[NILE, *written.rows["query"][:]])])
 
 
 def test_a_report_is_made_once_for_a_corpus_and_a_benchmark(written, monkeypatch):
-    first = hygiene.report(written, benchmark())
-    monkeypatch.setattr(hygiene, "contamination", lambda *_: pytest.fail("made again"))
-    pd.testing.assert_frame_equal(hygiene.report(written, benchmark()), first)
+    first = decontamination.report(written, benchmark())
+    monkeypatch.setattr(decontamination, "contamination", lambda *_: pytest.fail("made again"))
+    pd.testing.assert_frame_equal(decontamination.report(written, benchmark()), first)
     with pytest.raises(pytest.fail.Exception):
-        hygiene.report(written, benchmark(queries=["Another?", "Two?"]))
+        decontamination.report(written, benchmark(queries=["Another?", "Two?"]))
 
 
 # Against a slow reference, and planted duplicates
@@ -199,7 +198,7 @@ def planted(base, measured, times, seed=0):
                             | {field: text or "?"})
                 rows.append(dict(item=item, language="xx", query=f"{other} asked", passage=f"{other} answered"))
                 kinds += [way, "translated"]
-    return corpora.Corpus("planted", Dataset(corpora.table(rows)), ""), kinds
+    return corpora.Corpus("planted", Dataset(table.table(rows)), ""), kinds
 
 
 def quality(base, measured, times):
@@ -231,7 +230,7 @@ def test_planted_duplicates_of_a_real_benchmark_are_found_among_real_texts(name,
 def test_our_own_corpus_shares_no_text_with_a_real_benchmark(name, data):
     measured = load_benchmark(name, data)
     for part in ("encyclo11", "encyclo11-reasoning"):
-        assert len(hygiene.report(load_corpus(part, "all"), measured)) == 0
+        assert len(decontamination.report(load_corpus(part, "all"), measured)) == 0
 
 
 def test_what_is_known_to_be_in_the_real_sets_is_found(data):

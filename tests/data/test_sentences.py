@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hybrid_batch.data import answers, sources
+from hybrid_batch.data import catalogue, sentences
 
 CLOSING = "\"'”’»)]」』）"
 PARTS = {  # sentences of a text, worked out by hand; what stands between two of them is space or closes a quotation
@@ -32,7 +32,7 @@ PARTS = {  # sentences of a text, worked out by hand; what stands between two of
 
 
 def cut(text):
-    return [text[begin:end] for begin, end in answers.sentences(text)]
+    return [text[begin:end] for begin, end in sentences.sentences(text)]
 
 
 @pytest.mark.parametrize("kind", PARTS)
@@ -86,7 +86,7 @@ texts = st.text(st.sampled_from("abcأक水山かน1 \n.!?…؟。！？।,�
 @example("a" * 20 + "\n" + " " * 30 + "\nb")
 @example(" " * 30)
 def test_sentences_are_in_order_and_hold_every_letter_and_mark_of_the_text(text):
-    spans = answers.sentences(text)
+    spans = sentences.sentences(text)
     assert bool(spans) == bool(text.strip())
     ends = [0, *(place for span in spans for place in span), len(text)]
     assert ends == sorted(ends)
@@ -99,11 +99,11 @@ def test_sentences_are_in_order_and_hold_every_letter_and_mark_of_the_text(text)
 
 @given(texts.filter(str.strip), st.data(), st.integers(0, 4))
 def test_the_nearest_are_other_sentences_in_the_order_of_their_distance(text, draw, most):
-    spans = answers.sentences(text)
+    spans = sentences.sentences(text)
     number = draw.draw(st.integers(0, len(spans) - 1))
     place = draw.draw(st.integers(spans[number][0], spans[number][1] - 1))
     parts = [" ".join(part.split()) for part in cut(text)]
-    own, others = answers.nearest(text, place, most)
+    own, others = sentences.nearest(text, place, most)
     assert own == parts[number] and own not in others and all(others)
     left = sorted((abs(i - number), i) for i, part in enumerate(parts) if part != own)
     assert others == [parts[i] for _, i in left][:most]
@@ -124,11 +124,11 @@ FOUNDED, GATES, WALLS, BURNT, FEW = ("Alba was founded by monks.", "“It has ni
     ("stand.", 3, FEW, [WALLS, BURNT, WALLS]),
 ])
 def test_a_sentence_and_the_nearest_others_by_hand(answer, most, own, others):
-    assert answers.nearest(TEXT, TEXT.index(answer), most) == (own, others)
+    assert sentences.nearest(TEXT, TEXT.index(answer), most) == (own, others)
 
 
 def test_a_place_behind_the_text_is_in_its_last_sentence():
-    assert answers.nearest(TEXT, 1000, 1) == (FEW, [WALLS]) and answers.nearest("Alba", 0, 3) == ("Alba", [])
+    assert sentences.nearest(TEXT, 1000, 1) == (FEW, [WALLS]) and sentences.nearest("Alba", 0, 3) == ("Alba", [])
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def read(tmp_path):
     def read(*records, **entry):
         (tmp_path / "en.old.jsonl").write_text("\n".join(map(json.dumps, records)))
         entry = dict(reader="answers", task="qa", most=3, least=1) | entry
-        source = sources.Source("set", entry, {"en": [f"file://{tmp_path}/en.old.jsonl"]}, [])
+        source = catalogue.Source("set", entry, {"en": [f"file://{tmp_path}/en.old.jsonl"]}, [])
         rows = list(source.rows(tally := Counter()))
         assert all((row.pop("task"), row.pop("language")) == ("qa", "en") for row in rows)
         left_out = sum(number for (_, what), number in tally.items() if what.startswith("left out"))

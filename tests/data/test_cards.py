@@ -5,11 +5,12 @@ import json
 import pandas as pd
 import pytest
 
-from hybrid_batch.data import cards, corpora, sources
+from hybrid_batch import paths
+from hybrid_batch.data import cards, catalogue, corpora
 from hybrid_batch.data.benchmarks import Benchmark, load_benchmark
 from hybrid_batch.data.corpora import load_corpus
 
-COMMITTED = cards.read(corpora.ROOT / "results" / "data")
+COMMITTED = cards.read(paths.ROOT / "results" / "data")
 ROWS = [dict(item="1", language="en", query="Who?", passage="She did."),
         dict(item="1", language="de", query="Wer?", passage="Sie."),
         dict(item="2", language="en", query="Who?", passage="He did it all."),
@@ -61,7 +62,7 @@ def test_a_corpus_of_which_nothing_is_left_has_a_card(data):
 @pytest.mark.parametrize("name", sorted(COMMITTED))
 def test_the_committed_cards_are_those_of_the_data(name, data):
     """All figures but the contamination, whose slow search is repeated for two sets."""
-    corpus = load_corpus(name, "all", data=data, consent=sources.CONSENT)
+    corpus = load_corpus(name, "all", data=data, consent=catalogue.CONSENT)
     against = [load_benchmark(b, data) for b in ("xquad-r", "mlqa-r")] if name in ("encyclo11", "xcopa") else []
     card = json.loads(json.dumps(cards.card(corpus, against)))
     expected = dict(COMMITTED[name])
@@ -72,7 +73,7 @@ def test_the_committed_cards_are_those_of_the_data(name, data):
 
 
 def test_every_local_set_has_a_committed_card(data):
-    local = {name for name, entry in sources.catalogue().items() if (data / entry.get("folder", name)).is_dir()}
+    local = {name for name, entry in catalogue.catalogue().items() if (data / entry.get("folder", name)).is_dir()}
     assert local | {"encyclo11", "encyclo11-reasoning"} == set(COMMITTED)
 
 
