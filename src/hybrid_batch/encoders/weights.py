@@ -62,8 +62,8 @@ def freeze(encoder, embeddings=False, layers=0):
         module = getattr(encoder[0], "model", encoder[0])
         words = module.get_input_embeddings() if hasattr(module, "get_input_embeddings") else module
         words.requires_grad_(False)
-    if not any(weights.requires_grad for weights in encoder.parameters()):
-        raise ValueError("freeze_embeddings: this encoder has no other weights, so nothing would be left to train")
+    if not any(weights.requires_grad for name, weights in encoder.named_parameters() if "pooler" not in name):
+        raise ValueError("freeze_embeddings or frozen_layers: nothing would be left to train; freeze less")
     return encoder
 
 
