@@ -14,8 +14,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch.nn.utils.rnn import pad_sequence
 from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
 
-from hybrid_batch.data import corpora
-from hybrid_batch.data.translation import LANGUAGES, Translator, parallel, problem
+from hybrid_batch.data import corpora, languages
+from hybrid_batch.integrations.translation import LANGUAGES, Translator, parallel, problem
 
 GERMAN = {"the cat sleeps": "die Katze schläft", "the dog eats old bread": "der Hund isst altes Brot",
           "water is cold": "Wasser ist kalt", "where is the old house?": "wo ist das alte Haus?",
@@ -320,7 +320,7 @@ def test_nllb_knows_every_language(nllb, tmp_path):
     translator = Translator(nllb, tmp_path)
     for language in LANGUAGES:
         assert len(translator.translate(["bread"], language, "de")) == 1
-    assert len(LANGUAGES) == 30 and set(corpora.LANGUAGES) <= set(LANGUAGES)
+    assert len(LANGUAGES) == 30 and set(languages.LANGUAGES) <= set(LANGUAGES)
 
 
 def test_m2m100_knows_every_language_but_telugu(m2m100, tmp_path):

@@ -3,12 +3,12 @@
 Only this module needs mteb: ``pip install mteb``. Data come from memory: nothing is fetched, and no results are kept.
 """
 
-import copy
 import os
 import tempfile
 import warnings
 
 from datasets import Dataset
+from sentence_transformers import SentenceTransformer
 
 from hybrid_batch.data.streaming import Collection
 
@@ -52,15 +52,15 @@ def task(benchmark, query_language=None, passage_language=None):
 
 
 def model(encoder):
-    """The encoder as mteb takes it: our prompt "passage" is what mteb knows as "document". Shares its weights."""
-    encoder = copy.copy(encoder)
-    encoder.prompts = {"query": encoder.prompts["query"], "document": encoder.prompts["passage"]}
-    with warnings.catch_warnings(action="ignore"):
+    """The encoder as mteb takes it, with its own prompts "query" and "document". Shares its weights."""
+    with warnings.catch_warnings(action="ignore"):  # of "passage", which mteb calls "document"
         return SentenceTransformerEncoderWrapper(encoder)
 
 
 def scores(encoder, task, batch_size=16):
-    """What mteb measures, by its names, such as ndcg_at_10, map_at_1000, recall_at_100."""
-    result = mteb.evaluate(model(encoder), task, cache=None, co2_tracker=False, show_progress_bar=False,
+    """What mteb measures, by its names, such as ndcg_at_10, map_at_1000, recall_at_100. encoder: of ours, or a model of
+    mteb."""
+    encoder = model(encoder) if isinstance(encoder, SentenceTransformer) else encoder
+    result = mteb.evaluate(encoder, task, cache=None, co2_tracker=False, show_progress_bar=False,
                            encode_kwargs={"batch_size": batch_size, "show_progress_bar": False})
     return result.task_results[0].scores["test"][0]
