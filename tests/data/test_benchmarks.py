@@ -141,8 +141,8 @@ def without(field):
     ("[]", ["'mine' has no questions in 'en'", "leave that language out"]),
     (without("data"), ["no field 'data'", "rename it"]),
     *((without(field), [f"'{field}'", "form of LAReQA", "sentence_breaks"]) for field in (
-        "paragraphs", "context", "sentence_breaks", "qas", "answers", "answer_start", "question", "id")),
-    (json.dumps(ENGLISH).replace('"answers": [', '"answers": [], "was": ['), ["IndexError", "form of LAReQA"]),
+        "paragraphs", "context", "sentence_breaks", "qas", "answers", "answer_start", "question")),
+    (without("id"), ["article 1, paragraph 1", "no field 'id', only question"]),
 ])
 def test_a_malformed_file_is_named_with_the_form_it_needs(text, named, folder):
     path = folder / "mine" / "en.json"
@@ -156,13 +156,96 @@ def test_a_malformed_file_is_named_with_the_form_it_needs(text, named, folder):
 @pytest.mark.parametrize("start", [9, 99])  # between two sentences; behind the last
 def test_a_question_without_an_answering_sentence_is_named_with_its_file(start, folder):
     wrong = json.loads(json.dumps(ENGLISH))
-    wrong["data"][0]["paragraphs"][0]["qas"][0]["answers"][0]["answer_start"] = start
+    wrong["data"][0]["paragraphs"][0]["qas"][0]["answers"][0] = {"answer_start": start}
     path = folder / "mine" / "en.json"
     path.write_text(json.dumps(wrong), encoding="utf-8")
     with pytest.raises(ValueError) as error:
         load_benchmark("mine", folder)
     for part in (str(path), "question a", "0 sentences"):
         assert part in str(error.value), error.value
+
+
+def rewritten(folder, language="en", **changes):
+    """The folder with fields of the first question of ENGLISH changed."""
+    changed = json.loads(json.dumps(ENGLISH))
+    changed["data"][0]["paragraphs"][0]["qas"][0].update(changes)
+    (folder / "mine" / f"{language}.json").write_text(json.dumps(changed), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("changes, named", [
+    (dict(id="b"), ["en.json", "question id 'b' occurs twice in 'en'", "its own id"]),
+    (dict(id=""), ["en.json", "article 1, paragraph 1", "'id'", "not ''"]),
+    (dict(id=None), ["en.json", "'id'", "not None"]),
+    (dict(question=None), ["en.json", "article 1, paragraph 1, question a", "'question'", "not None"]),
+    (dict(question=" "), ["question a", "not empty"]),
+    (dict(answers=[dict(text="warm", answer_start=0)]), ["question a", "'warm'", "answer_start 0", "0 times"]),
+    (dict(answers=[dict(text="It", answer_start=5)]), ["question a", "'It'", "answer_start 5", "2 times"]),
+    (dict(answers=[dict(text="cold", answer_start="16")]), ["question a", "whole number", "'16'"]),
+    (dict(question="\ud83d"), ["en.json", "surrogates not allowed"]),
+])
+def test_a_question_whose_id_text_or_answer_is_wrong_is_named(changes, named, folder):
+    with pytest.raises(ValueError) as error:
+        load_benchmark("mine", rewritten(folder, **changes), languages=["en"])
+    assert all(part in str(error.value) for part in named), error.value
+
+
+def test_an_answer_is_looked_for_where_it_does_not_stand_and_counted(folder):
+    """Before, the sentence at the wrong offset was taken for the answer, without a word."""
+    right = load_benchmark("mine", folder, languages=["en"])
+    with pytest.warns(UserWarning, match="en.json: 1 answers do not stand at their answer_start"):
+        moved = load_benchmark("mine", rewritten(folder, answers=[dict(text="cold", answer_start=0)]), languages=["en"])
+    assert moved.relevant.equals(right.relevant)
+
+
+@pytest.mark.parametrize("changes", [dict(answers=[]), dict(answers=[dict(text="", answer_start=0)])])
+def test_a_question_without_an_answer_is_left_out_and_counted(changes, folder):
+    with pytest.warns(UserWarning, match="en.json: 1 questions without an answer are left out"):
+        benchmark = load_benchmark("mine", rewritten(folder, **changes), languages=["en"])
+    assert benchmark.queries["item"].tolist() == ["b", "c"] and len(benchmark.passages) == 5
+
+
+def test_ids_that_are_numbers_in_one_language_and_texts_in_another_are_the_same(folder):
+    for language, ids in (("en", {"a": 1, "b": 2, "c": 3}), ("de", {"a": "1", "c": " 3"})):
+        made = json.loads(json.dumps({"en": ENGLISH, "de": GERMAN}[language]))
+        for paragraph in made["data"][0]["paragraphs"]:
+            for qa in paragraph["qas"]:
+                qa["id"] = ids[qa["id"]]
+        (folder / "mine" / f"{language}.json").write_text(json.dumps(made), encoding="utf-8")
+    (folder / "mine" / "de.json.gz").unlink()
+    assert load_benchmark("mine", folder).queries["item"].tolist() == ["3", "1", "1", "2", "3"]
+
+
+def test_a_benchmark_in_which_nothing_is_parallel_is_told_of(folder):
+    write(folder / "mine" / "de.json.gz", json.loads(json.dumps(GERMAN).replace('"id": "', '"id": "de')))
+    with pytest.warns(UserWarning, match="'mine': no question has the same id in two languages"):
+        assert load_benchmark("mine", folder).queries["item"].is_unique
+
+
+def test_a_passage_that_differs_in_unicode_form_only_is_one_candidate(folder):
+    (folder / "mine").rename(folder / "xquad-r")
+    twice = json.loads(json.dumps(GERMAN).replace("Sie", "Süe"))
+    twice["data"].append(lareqa((["Wir gehen.", "Su\u0308e warten."], {"d": ("Wer?", "Wir")}))["data"][0])
+    write(folder / "xquad-r" / "de.json.gz", twice)
+    benchmark = load_benchmark("xquad", folder, languages=["de"])
+    assert benchmark.passages.text.tolist() == ["Wir gehen. Süe warten."] and set(benchmark.relevant.passage) == {0}
+
+
+def test_the_quick_benchmark_is_a_part_of_test(tmp_path, monkeypatch):
+    assert set(load_benchmark("encyclo11-quick", languages=["el"]).queries["item"]) <= set(
+        load_benchmark("encyclo11", languages=["el"]).queries["item"])
+    shutil.copytree(encyclo11.FOLDER, tmp_path / "encyclo11")
+    monkeypatch.setattr(encyclo11, "FOLDER", tmp_path / "encyclo11")
+    splits = json.loads((tmp_path / "encyclo11" / "splits.json").read_text())
+    (tmp_path / "encyclo11" / "splits.json").write_text(json.dumps({k: splits[k] for k in ("train", "validation", "test")}))
+    whole, quick = (load_benchmark(name, languages=["el"]) for name in ("encyclo11", "encyclo11-quick"))
+    assert quick.queries.equals(whole.queries)  # where the key is not there
+    chosen = splits["test"][:30]
+    (tmp_path / "encyclo11" / "splits.json").write_text(json.dumps(splits | {"quick": chosen}))
+    quick = load_benchmark("encyclo11-quick", languages=["el"])
+    assert 0 < len(quick.queries) < len(whole.queries)
+    assert {item[:-2] for item in quick.queries["item"]} <= set(chosen)
+    assert quick.checksum != whole.checksum  # that of the files
 
 
 def test_a_folder_without_benchmark_files_is_told_what_belongs_there(folder):
@@ -368,7 +451,7 @@ def judged(score, query="0#0"):
     ({"miracl": TOPICS, "miracl-corpus": CORPUS}, "miracl", "sw test",
      ["'miracl'", "topics.miracl-v1.0-sw-test.tsv", "split"]),
     ({"miracl": TOPICS, "miracl-corpus": renamed(CORPUS, "docid", "number")}, "miracl", "sw",
-     ["docs-0.jsonl.gz, line 1", "no field '_id', 'id' or 'docid', only number, title, text"]),
+     ["docs-0.jsonl.gz, line 1", "no field '_id' or 'id' or 'docid', only number, title, text"]),
     ({"miracl": {path: [row[:3] for row in rows] for path, rows in TOPICS.items()}, "miracl-corpus": CORPUS},
      "miracl", "sw", ["qrels.miracl-v1.0-sw-dev.tsv, line 1", "no field 'score'"]),
     ({"some/thing": beir_form()}, THING, "und dev", ["qrels/dev.*", "split"]),
@@ -401,3 +484,104 @@ def test_another_commit_than_the_pinned_one_does_not_count(name, files, hub):
         use(name, languages=["und" if name == THING else "sw" if name == "miracl" else "de"])
     for part in (f"'{name}'", repo, revision, "not on this machine", "check the revision", "--data"):
         assert part in str(error.value), error.value
+
+
+# What the files of a collection say of each other
+
+
+def collection(folder, **changes):
+    """beir_form, some of its files changed, as a collection."""
+    put(folder / "mine", beir_form() | changes)
+    return load("mine", folder)[0]
+
+
+def lines(*rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+CORPUS_LINES = [dict(_id="39#0", title="Mvua", text="Mvua ni maji."), dict(_id="39#1", title="Mvua", text="Hunyesha."),
+                dict(_id="7#0", title="", text="Theluji ni baridi.")]
+
+
+@pytest.mark.parametrize("repeated", [0, 1])  # a relevant one, a distractor
+def test_of_equal_ids_of_passages_the_last_counts_once(repeated, tmp_path):
+    made = collection(tmp_path, **{"corpus.jsonl": lines(*CORPUS_LINES, CORPUS_LINES[repeated] | {"text": "Last."})})
+    ids = [id_ for id_, _ in made.passages()]
+    with pytest.warns(UserWarning, match="'mine' .und.: 1 passages have an id that comes again: the last"):
+        counts = made.check_ids([ids[:2], ids[2:]])
+    assert counts.tolist() == [number != repeated for number in range(3)] + [True]
+    assert {id_: text for id_, text in made.passages()}[ids[repeated]] == "Mvua Last."  # as mteb takes it
+
+
+def test_passages_that_are_as_they_should_be_are_not_warned_of(tmp_path, recwarn):
+    made = collection(tmp_path)
+    assert made.check_ids([[id_ for id_, _ in made.passages()]]).all() and not recwarn.list
+
+
+def test_judged_passages_that_are_not_in_the_corpus_are_counted(tmp_path):
+    made = collection(tmp_path, **{"corpus.jsonl": lines(*CORPUS_LINES[:2])})
+    with pytest.warns(UserWarning, match=r"1 of 3 judged passages \(33.3%\) are not in the corpus, such as '7#0'"):
+        assert made.check_ids([["39#0", "39#1"]]).all()
+    with pytest.raises(ValueError, match="none of the 2 relevant passages, such as '39#0', is in the corpus"):
+        made.check_ids([["39", "39#1"]])
+
+
+@pytest.mark.parametrize("qrels", [
+    "query-id\tcorpus-id\tscore\n0#0\t 39#0\t1\n 0#0 \t39#1\t0\n3#0\t7#0 \t1\n5#0\t7#0\t0\n",
+    "\ufeffquery-id\tcorpus-id\tscore\r\n0#0\t39#0\t1\r\n0#0\t39#1\t0\r\n3#0\t7#0\t1\r\n5#0\t7#0\t0\r\n\r\n",
+    "query-id\tcorpus-id\tscore\n0#0\t39#0\t1.0\n0#0\t39#1\t-0\n3#0\t7#0\t1e0\n5#0\t7#0\t 0\n\n \n",
+    "query-id\tcorpus-id\tscore\n0#0\t39#0\t3\n0#0\t39#0\t1\n0#0\t39#1\t0\n3#0\t7#0\t1\n5#0\t7#0\t0\n",
+], ids=["spaces", "byte order mark", "whole numbers", "the last of equal rows"])
+@pytest.mark.filterwarnings("ignore:.*later judgement")
+def test_judgements_are_read_however_they_are_written(qrels, tmp_path):
+    is_that_of_miracl(collection(tmp_path, **{"qrels/test.tsv": qrels}), "und")
+
+
+@pytest.mark.parametrize("score", [0.5, "0.5", "Infinity", float("inf"), float("nan"), None, True, "", [1]])
+def test_a_score_that_is_no_whole_number_is_refused_by_name(score, tmp_path):
+    put(tmp_path / "mine", beir_form())
+    (tmp_path / "mine" / "qrels" / "test.tsv").unlink()
+    rows = [{"query-id": "0#0", "corpus-id": "39#0", "score": 1}, {"query-id": "3#0", "corpus-id": "7#0", "score": score}]
+    write(tmp_path / "mine" / "qrels" / "test.jsonl", lines(*rows))
+    with pytest.raises(ValueError) as error:
+        load("mine", tmp_path)
+    assert f"qrels/test.jsonl, line 2: score must be a whole number, not {score!r}" in str(error.value)
+
+
+def test_a_whole_score_of_json_is_read(tmp_path):
+    put(tmp_path / "mine", beir_form())
+    (tmp_path / "mine" / "qrels" / "test.tsv").unlink()
+    write(tmp_path / "mine" / "qrels" / "test.jsonl", lines({"query-id": "0#0", "corpus-id": "39#0", "score": 2.0}))
+    assert load("mine", tmp_path)[0].qrels.values.tolist() == [["0#0", "39#0", 2]]
+
+
+@pytest.mark.parametrize("file, row, named", [
+    ("queries.jsonl", dict(_id="9", text=None), ["queries.jsonl, line 2", "'text'", "not None"]),
+    ("queries.jsonl", dict(_id="9", text=" "), ["queries.jsonl, line 2", "not empty"]),
+    ("queries.jsonl", dict(_id=None, text="Who?"), ["queries.jsonl, line 2", "'_id'", "not None"]),
+    ("queries.jsonl", dict(_id="9", text=7), ["queries.jsonl, line 2", "'text'", "not 7"]),
+    ("corpus.jsonl", dict(_id="9", text=None), ["corpus.jsonl, line 2", "'text'", "not None"]),
+    ("corpus.jsonl", dict(_id=[1], text="It."), ["corpus.jsonl, line 2", "'_id'", "not [1]"]),
+])
+def test_a_query_or_passage_without_text_or_id_is_named_before_anything_is_encoded(file, row, named, tmp_path):
+    first = dict(_id="0#0", text="Mvua?") if file == "queries.jsonl" else CORPUS_LINES[0]
+    with pytest.raises(ValueError) as error:
+        list(collection(tmp_path, **{file: lines(first, row)}).passages())
+    assert all(part in str(error.value) for part in named), error.value
+
+
+def test_queries_that_come_twice_or_are_judged_only_are_told_of(tmp_path):
+    twice = lines(dict(_id="0#0", text="First?"), dict(_id="0#0", text="Last?"))
+    with pytest.warns(UserWarning) as told:
+        made = collection(tmp_path, **{"queries.jsonl": twice})
+    assert made.queries.values.tolist() == [["0#0", "Last?"]]
+    told = " ".join(str(warning.message) for warning in told)
+    assert "queries.jsonl: 1 rows have the key of a later query" in told and "2 of 3 queries with judgements" in told
+
+
+def test_the_checksum_of_the_passages_is_that_of_every_split(tmp_path):
+    put(tmp_path / "mine", beir_form() | {"qrels/dev.tsv": "query-id\tcorpus-id\tscore\n0#0\t39#0\t1\n"})
+    test, dev = load("mine", tmp_path)[0], load("mine", tmp_path, "dev")[0]
+    assert test.passages_checksum == dev.passages_checksum and test.checksum != dev.checksum
+    other = collection(tmp_path, **{"corpus.jsonl": lines(*CORPUS_LINES[:2], CORPUS_LINES[2] | {"text": "Other."})})
+    assert other.passages_checksum != test.passages_checksum and other.checksum != test.checksum

@@ -139,7 +139,7 @@ def test_texts_may_be_missing_where_the_catalogue_says_so(given_set):
 
 
 def test_every_sentence_of_a_record_is_an_item_and_its_own_passage(given_set):
-    load = given_set("sentences", {
+    load = given_set("parallel", {
         "dev.de.jsonl": [{"id": 0, "one": "Schnee  fällt.", "two": "Es ist kalt.", "label": "neutral"},
                          {"id": 1, "one": "Eis.", "two": " Es\nschmilzt. "}],
         "dev.en.jsonl.gz": [{"id": 1, "one": "Ice.", "two": "It melts."}, {"id": 0, "one": "Snow falls.", "two": "It is cold."}],
@@ -159,7 +159,7 @@ def test_every_sentence_of_a_record_is_an_item_and_its_own_passage(given_set):
 
 
 def test_a_record_without_one_of_its_sentences_is_named(given_set):
-    load = given_set("sentences", {"dev.en.jsonl": [{"id": 0, "one": "Snow.", "two": "Ice."}, {"id": 1, "one": "Rain."}]},
+    load = given_set("parallel", {"dev.en.jsonl": [{"id": 0, "one": "Snow.", "two": "Ice."}, {"id": 1, "one": "Rain."}]},
                      files=["dev.{language}.jsonl"], task="parallel", fields=["one", "two"])
     with pytest.raises(ValueError, match="dev.en.jsonl, line 2: no field 'two', only id, one"):
         load()
@@ -369,7 +369,7 @@ CONTENT = {True: ["no", "Go!", "x + y", "5 cm", "18 − 10", "3 × (2 + 1)", "1 
 
 @pytest.mark.parametrize("says, option", [(says, option) for says, options in CONTENT.items() for option in options])
 def test_an_option_says_something_if_it_has_two_letters_or_a_sign_for_a_word_or_is_a_sum(says, option):
-    assert catalogue.content(option) is says
+    assert catalogue.is_informative(option) is says
 
 
 FOUR = dict(item="id", stem="stem", options="options", answer="answer")
@@ -424,7 +424,7 @@ def test_no_option_that_is_kept_is_one_of_another_item(items):
 
     given, tally = {f"{number}?": options for number, options in enumerate(items)}, Counter()
     posed = [dict(item=stem, stem=stem, options=options, answer=0) for stem, options in given.items()]
-    rows = list(catalogue._cast(posed, "en", "content", tally))
+    rows = list(catalogue.options_to_rows(posed, "en", "content", tally))
     for row in rows:
         kept = plain([row["passage"], *row["negatives"]])
         assert kept.isdisjoint({"4", ""}) and (len(kept) > 1 or len(given[row["item"]]) == 1)
@@ -519,6 +519,8 @@ def test_a_real_set_is_read_to_the_last_row(name, data, cold):
     for code, part in source.parts.items():
         assert told[code]["read"] == sum(int(counts[file.removeprefix(start)]) for file in part)
         made = rows_of_a_record(entry) * told[code].pop("read")
+        for what in ("answers found elsewhere than marked", "negatives left out: the passage itself"):
+            told[code].pop(what, None)  # these rows are kept
         assert made == sum(told[code].values()) - told[code].pop("distractors left out", 0)
         assert told[code].pop("kept", 0) == kept[code]
         assert all(what.startswith("left out: ") for what in told[code])
@@ -596,42 +598,3 @@ def test_real_exams_that_are_translations_are_parallel(data, cold):
         languages[item].add(code)
     for x, y, least in (("de", "es", 100), ("mk", "tr", 600), ("de", "hu", 200)):  # half of what the set has
         assert sum({x, y} <= part for part in languages.values()) > least
-
-
-# Memory
-
-
-MEASURE = """
-import sys
-from pathlib import Path
-import large
-from hybrid_batch import sampler
-from hybrid_batch.data import corpora
-corpora.CACHE = Path(sys.argv[1])
-corpus = corpora.load_corpus("mlqa+xnli+okapi-arc", "train", data=sys.argv[2])
-mixture = sampler.strategy("Hybrid", rho=0.25)
-drawn = list(sampler.HybridBatchSampler(sampler.Index(corpus.rows), mixture, 32, 50))
-print(len(corpus.rows), len(drawn), large.peak())
-"""
-
-
-def run(*arguments):
-    """What a program prints, in a process of its own."""
-    command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_three_real_sets_are_prepared_and_sampled_in_less_than_one_gib(data, tmp_path):
-    rows, batches, peak = map(int, run("-c", MEASURE, tmp_path, data).split())
-    assert rows > 100_000 and batches == 50
-    assert peak < 1024
-
-
-def test_five_million_rows_would_be_prepared_and_sampled_in_less_than_two_gib():
-    """What a row adds is measured between two corpora, in one process; large.py measures all five millions."""
-    few, many = map(json.loads, run("large.py", 50_000, 250_000).splitlines())
-    assert (few["rows"], many["rows"], many["batches"]) == (50_000, 250_000, 100)
-    of_a_row = (many["peak_mib"] - few["peak_mib"]) / 200_000
-    assert few["peak_mib"] + of_a_row * (5_000_000 - 50_000) < 2048

@@ -1,13 +1,19 @@
 """Corpora: what is loaded and kept, which items form a group, and what a wrong name or file is told."""
 
 import json
+import os
+import threading
+import time
+import unicodedata
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hybrid_batch import storage
 from hybrid_batch.data import catalogue, corpora, encyclo11, table
 from hybrid_batch.data.corpora import build, join, load_corpus, select, swap_answers, with_task
 from hybrid_batch.data.languages import LANGUAGES
@@ -195,10 +201,11 @@ def test_languages_and_number_of_rows_of_a_file_can_be_chosen(write):
     ([dict(ROW, language=None)], ["line 1", "'language'", "must be a text"]),
     ([dict(ROW, group="")], ["line 1", "'group'", "not empty"]),
     ([dict(ROW, subject=3)], ["line 1", "'subject'", "must be a text", "not 3"]),
-    ([dict(ROW, task="quiz")], ["line 1", "'task'", "qa, reasoning, parallel", "'quiz'"]),
+    ([dict(ROW, task="quiz")], ["line 1", "'task'", "qa, extra, reasoning, parallel", "'quiz'"]),
     ([dict(ROW, negatives="no")], ["line 1", "'negatives'", "list of texts", "'no'", "square brackets"]),
     ([dict(ROW, negatives="")], ["line 1", "'negatives'", "list of texts", "''"]),
     ([dict(ROW, negatives=["a", ""])], ["line 1", "'negatives'", "list of texts", "without empty texts"]),
+    ([ROW, dict(ROW, item="2", negatives=["He.", "SHE  did."])], ["line 2", "item '2'", "also among its negatives"]),
     ([dict(ROW, anwser="x")], ["line 1", "unknown field 'anwser'", "rename it", "a row may have", "passage"]),
     ([dict(ROW, hashes=[1, 2])], ["line 1", "unknown field 'hashes'", "leave it out"]),
     ([ROW, dict(ROW, language="de"), ROW], ["line 3", "'1' occurs twice in language 'en'", "its own id"]),
@@ -246,6 +253,11 @@ def test_chunks_make_no_difference(write, fresh, monkeypatch):
         assert (parts.about, parts.checksum, parts.key) == (whole.about, whole.checksum, whole.key)
 
 
+def kept_in(cache):
+    """What is in a cache but the locks."""
+    return [path for path in cache.iterdir() if path.suffix != ".lock"]
+
+
 def never():
     raise AssertionError("rows are read although they are in the cache")
     yield
@@ -254,13 +266,13 @@ def never():
 def test_a_corpus_asked_for_again_is_not_written_again(write, fresh):
     cache, path = fresh(), write(ROW)
     first = load_corpus(path)
-    [folder] = cache.iterdir()
+    [folder] = kept_in(cache)
     before = {file: file.stat().st_mtime_ns for file in [folder, *folder.iterdir()]}
     again = load_corpus(path)
     assert again.rows.to_list() == first.rows.to_list()
     assert (again.about, again.checksum, again.key) == (first.about, first.checksum, first.key)
     assert {file: file.stat().st_mtime_ns for file in [folder, *folder.iterdir()]} == before
-    kept = build("made", [ROW], "1", about={"title": "Made"}, tally=Counter({("en", "read"): 7}))
+    kept = build("made", [ROW], "1", about={"title": "Made"}, counts=Counter({("en", "read"): 7}))
     assert build("made", never(), "1").rows.to_list() == kept.rows.to_list()
     assert kept.about == {"title": "Made", "counts": {"en": {"read": 7, "kept": 1}}}
     assert build("made", never(), "1").about == kept.about
@@ -273,12 +285,12 @@ def test_another_corpus_is_another_file(write, fresh, monkeypatch):
              dict(languages=["de"])]
     corpora_ = [load_corpus(path, **call) for call in calls]
     assert [len(corpus.rows) for corpus in corpora_] == [6, 6, 2, 4, 6, 3, 3]
-    assert len({corpus.key for corpus in corpora_}) == len(list(cache.iterdir())) == len(calls)
+    assert len({corpus.key for corpus in corpora_}) == len(kept_in(cache)) == len(calls)
     assert len({corpus.checksum for corpus in corpora_}) == 1
     assert load_corpus(path, languages=["en", "de"]).key == load_corpus(path, languages=["de", "en"]).key
     other = load_corpus(write(*rows[:2], name="other/rows.jsonl"))
     assert len(other.rows) == 2 and other.checksum != corpora_[0].checksum and other.key != corpora_[0].key
-    monkeypatch.setattr(corpora, "_code", lambda: "another version")
+    monkeypatch.setattr(storage, "code_fingerprint", lambda *_: "another version")
     keys = [build("made", [ROW], "1").key, build("made", [ROW], "2").key, build("made", [ROW], "1", hold=True).key,
             build("made", [ROW], "1", hold=False).key, build("made", [ROW], "1", options=["x"]).key,
             build("other", [ROW], "1").key, load_corpus(path).key]
@@ -304,24 +316,45 @@ def test_an_interrupted_corpus_leaves_nothing_behind(error, after, fresh, monkey
 
     with pytest.raises(error):
         build("made", interrupted(), "1")
-    assert list(cache.iterdir()) == []
+    assert kept_in(cache) == []
     assert len(build("made", SPREAD, "1").rows) == 50
     monkeypatch.setattr(corpora, "_first_of_group", lambda *_: interrupted().throw(error))
     with pytest.raises(error):
         build("made", SPREAD, "2")
-    assert len(list(cache.iterdir())) == 1
+    assert len(kept_in(cache)) == 1
 
 
 def test_of_two_that_make_the_same_corpus_at_once_both_get_it(fresh):
-    cache = fresh()
+    cache, begun = fresh(), threading.Event()
 
-    def rows():
+    def slow():
         yield from SPREAD[:10]
-        build("made", SPREAD, "1")  # the other is faster
+        begun.set()
+        time.sleep(0.2)
         yield from SPREAD[10:]
 
-    assert build("made", rows(), "1").rows.to_list() == build("made", never(), "1").rows.to_list()
-    assert len(list(cache.iterdir())) == 1
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(build, "made", slow(), "1")
+        begun.wait(10)
+        second = pool.submit(build, "made", never(), "1")
+        assert first.result().rows.to_list() == second.result().rows.to_list()
+    assert len(kept_in(cache)) == 1
+
+
+def test_what_is_made_may_be_read_by_all_that_the_umask_lets(fresh):
+    cache = fresh()
+    before = os.umask(0o022)
+    try:
+        build("made", SPREAD, "1")
+    finally:
+        os.umask(before)
+    [folder] = kept_in(cache)
+    assert [oct(path.stat().st_mode & 0o777) for path in (folder, folder / "rows.arrow", folder / "about.json")] == [
+        "0o755", "0o644", "0o644"]
+
+
+def test_the_longest_of_names_is_no_trouble(write):
+    assert len(load_corpus(write(ROW, name="n" * 240 + ".jsonl")).rows) == 1
 
 
 def test_an_item_that_comes_again_in_a_language_is_left_out_and_counted():
@@ -333,7 +366,7 @@ def test_an_item_that_comes_again_in_a_language_is_left_out_and_counted():
 
 
 def test_a_corpus_may_end_up_without_rows():
-    corpus = make([], tally=Counter({("en", "read"): 3, ("en", "left out: dull"): 3}))
+    corpus = make([], counts=Counter({("en", "read"): 3, ("en", "left out: dull"): 3}))
     assert len(corpus.rows) == 0 and corpus.rows.column_names == COLUMNS
     assert corpus.about == {"counts": {"en": {"left out: dull": 3, "read": 3}}}
 
@@ -348,7 +381,7 @@ def test_ids_begin_with_the_name_of_the_corpus():
 # Hashes
 
 
-@given(st.lists(st.text(alphabet="aAß İ\t\n\u3000.é", max_size=5), max_size=8))
+@given(st.lists(st.text(alphabet="aAß \t\n\u3000.é", max_size=5), max_size=8))
 def test_hashes_are_alike_for_texts_that_differ_in_case_and_spaces_only(texts):
     hashes = hash_texts(texts)
     assert hashes.dtype == np.uint64 and len(hashes) == len(texts)
@@ -357,6 +390,22 @@ def test_hashes_are_alike_for_texts_that_differ_in_case_and_spaces_only(texts):
         assert (hashes == one).tolist() == [other == text for other in normal]
         assert (one == table.EMPTY) == (text == "")
     assert len(set(hash_texts(["Straße", "STRASSE", " strasse"]))) == 1
+
+
+SAME = ["Ｃafé １２ km", "Cafe\u0301 12 km", "\ufeffCafé 12 km", "Ca\u200bfé\u00a012 km", "café\u3000１２\u2009ｋｍ", "CAFÉ 12 ㎞"]
+
+
+def test_texts_that_the_tokenizer_cannot_tell_apart_are_one():
+    """NFC and NFD, full-width and plain, with and without signs that are not seen."""
+    assert len(set(hash_texts(SAME))) == 1
+    assert len({*hash_texts([SAME[0], "Cafe 12 km", "Café 1 2 km", "Café12 km"])}) == 4
+    corpus = make([dict(ROW, item=str(n), query=f"{n}?", passage=text) for n, text in enumerate(SAME)])
+    assert set(corpus.rows["group"]) == {"0"}
+
+
+@given(st.text(max_size=8))
+def test_the_form_of_unicode_makes_no_difference(text):
+    assert len(set(hash_texts([unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKC", "NFKD")]))) == 1
 
 
 @pytest.mark.parametrize("chunk", [7, 10_000])
@@ -554,7 +603,7 @@ def test_rows_said_to_be_of_another_task_are_else_the_same():
 
 def test_shuffling_puts_the_same_wrong_option_in_place_of_the_right_one_in_all_languages():
     corpus = load_corpus("encyclo11-reasoning")
-    shuffled, places = shuffle_answers(corpus, seed=1), {}
+    shuffled, places = swap_answers(corpus, "anti-signal", 1), {}
     for old, new in zip(corpus.rows, shuffled.rows, strict=True):
         place = old["negatives"].index(new["passage"])
         assert new["negatives"] == [old["passage"] if i == place else n for i, n in enumerate(old["negatives"])]
@@ -569,8 +618,10 @@ def test_shuffling_puts_the_same_wrong_option_in_place_of_the_right_one_in_all_l
 
 def test_the_seed_decides_which_wrong_option():
     corpus = load_corpus("encyclo11-reasoning", languages=["en"])
-    assert shuffle_answers(corpus, 1).rows["passage"][:] == shuffle_answers(corpus, 1).rows["passage"][:]
-    assert shuffle_answers(corpus, 1).rows["passage"][:] != shuffle_answers(corpus, 2).rows["passage"][:]
+    assert (swap_answers(corpus, "anti-signal", 1).rows["passage"][:]
+            == swap_answers(corpus, "anti-signal", 1).rows["passage"][:])
+    assert (swap_answers(corpus, "anti-signal", 1).rows["passage"][:]
+            != swap_answers(corpus, "anti-signal", 2).rows["passage"][:])
 
 
 def test_what_is_shuffled_are_the_rows_at_hand():
@@ -579,7 +630,7 @@ def test_what_is_shuffled_are_the_rows_at_hand():
         ("train", ["en"]), ("train", ["de"]), ("validation", ["en"]), ("train", ["en"], None, 20))]
     parts.append(select(parts[0], np.arange(len(parts[0].rows)) < 5, "five"))
     for corpus in parts:
-        shuffled = shuffle_answers(corpus).rows
+        shuffled = swap_answers(corpus, "anti-signal").rows
         assert shuffled["item"][:] == corpus.rows["item"][:] and shuffled["query"][:] == corpus.rows["query"][:]
 
 
@@ -587,11 +638,87 @@ def test_items_that_get_a_passage_in_common_by_shuffling_become_a_group():
     corpus = make([dict(ROW, item=item, passage=passage, negatives=[wrong]) for item, passage, wrong in (
         ("1", "A", "Same"), ("2", "B", "Same"), ("3", "C", "Other"))])
     assert corpus.rows["group"][:] == ["1", "2", "3"]
-    shuffled = shuffle_answers(corpus).rows
+    shuffled = swap_answers(corpus, "anti-signal").rows
     assert list(zip(shuffled["group"], shuffled["passage"], shuffled["negatives"])) == [
         ("1", "Same", ["A"]), ("1", "Same", ["B"]), ("3", "Other", ["C"])]
 
 
 def test_rows_without_negatives_are_not_shuffled():
     corpus = load_corpus("encyclo11", languages=["en"])
-    assert shuffle_answers(corpus).rows.to_list() == corpus.rows.to_list()
+    assert swap_answers(corpus, "anti-signal").rows.to_list() == corpus.rows.to_list()
+
+
+def of_neutral(corpus, seed=0):
+    """(rows of the neutral control by item and language, rows of the corpus, the control)."""
+    control = swap_answers(corpus, "neutral", seed)
+    return ({(row["item"], row["language"]): row for row in part.rows} for part in (control, corpus))
+
+
+def test_neutral_answers_are_those_of_one_partner_in_all_languages():
+    corpus = load_corpus("encyclo11-reasoning")
+    new, old = of_neutral(corpus)
+    owner = {(row["language"], row["passage"]): item for (item, _), row in old.items()}
+    partner = {}
+    for (item, language), row in new.items():
+        partner.setdefault(item, set()).add(owner[language, row["passage"]])
+        same = ("item", "query", "negatives", "language", "task", "subject")
+        assert [row[name] for name in same] == [old[item, language][name] for name in same]
+        assert row["hashes"] == hash_texts([row["query"], row["passage"], *row["negatives"]]).tolist()
+    assert all(len(found) == 1 for found in partner.values())
+    partner = {item: found for item, (found,) in partner.items()}
+    assert all(partner[partner[item]] == item != partner[item] for item in partner)
+    groups = {row["item"]: row["group"] for row in new.values()}
+    assert all(groups[item] == groups[other] for item, other in partner.items())  # never in one batch
+    assert len(set(groups.values())) == len(partner) // 2
+    assert len(partner) >= len(set(corpus.rows["item"])) - 1  # of an odd number one has no partner
+
+
+def test_the_seed_decides_which_partner():
+    corpus = load_corpus("encyclo11-reasoning", languages=["en"])
+    one, again, two = (swap_answers(corpus, "neutral", seed).rows["passage"][:] for seed in (1, 1, 2))
+    assert one == again != two
+
+
+def test_items_without_a_fit_partner_are_left_out_of_the_neutral_control_and_counted():
+    def item(name, *languages, passage=None, negatives=("no",)):
+        return [dict(item=name, language=code, query=f"{name}?", passage=passage or f"{name} {code}", task="reasoning",
+                     negatives=list(negatives)) for code in languages]
+
+    corpus = make([*item("a", "de", "en"), *item("b", "en", "de"), *item("c", "de"),  # c has no other of its languages
+                   *item("d", "th", passage="yes"), *item("e", "th", negatives=["YES"])])  # e: d's answer is its own
+    control = swap_answers(corpus, "neutral")
+    assert of_items(control.rows, "passage") == {
+        ("a", "de"): ("b de",), ("a", "en"): ("b en",), ("b", "de"): ("a de",), ("b", "en"): ("a en",),
+        ("d", "th"): ("e th",)}
+    why = "left out: no other item to take an answer from"
+    assert control.about["counts"] == {"de": {"kept": 2, why: 1}, "en": {"kept": 2}, "th": {"kept": 1, why: 1}}
+
+
+def test_items_that_shared_a_group_still_do_in_the_neutral_control():
+    rows = [dict(ROW, item=str(n), group="g" if n < 2 else f"{n}", passage=f"p{n}", negatives=["n"]) for n in range(8)]
+    control = swap_answers(make(rows), "neutral")
+    groups = dict(zip(control.rows["item"], control.rows["group"]))
+    assert groups["0"] == groups["1"] and len(groups) == 8 and len(set(groups.values())) in (3, 4)
+
+
+def test_an_unknown_control_or_task_is_refused():
+    corpus = load_corpus("encyclo11-reasoning", languages=["en"])
+    with pytest.raises(ValueError, match="control 'shufled' is unknown; choose from anti-signal, neutral"):
+        swap_answers(corpus, "shufled")
+    with pytest.raises(ValueError, match="task 'more' is unknown; choose from qa, extra, reasoning, parallel"):
+        with_task(corpus, "more")
+
+
+def test_our_own_texts_with_their_translations_are_parallel():
+    rows = load_corpus("encyclo11-parallel", languages=["en", "th"]).rows
+    made = {(row["item"], row["language"]): row for row in rows}
+    assert all(row["query"] == row["passage"] and row["task"] == "parallel" and not row["negatives"] for row in rows)
+    entries = encyclo11.read_encyclo11("passages", "th", "train")
+    wanted = {text for entry in entries for q in entry["questions"] for text in (q["text"], entry["sentences"][q["answer"]])}
+    assert {row["query"] for row in rows if row["language"] == "th"} == wanted
+    assert {(item, "th") for item, _ in made} | {(item, "en") for item, _ in made} == set(made)
+
+
+def test_rows_chosen_otherwise_have_another_key_whatever_is_said_of_why(write):
+    corpus = load_corpus(write(*SPREAD))
+    assert len({select(corpus, np.arange(50) < number, "some").key for number in (10, 20, 30)}) == 3

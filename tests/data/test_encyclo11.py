@@ -13,7 +13,7 @@ from hybrid_batch.data.corpora import load_corpus
 from hybrid_batch.data.decontamination import contamination
 from hybrid_batch.data.languages import LANGUAGES
 
-FOLDER = Path(__file__).parents[1] / "corpora" / "encyclo11"
+FOLDER = Path(__file__).parents[2] / "corpora" / "encyclo11"
 SPLITS = json.loads((FOLDER / "splits.json").read_text(encoding="utf-8"))
 SCRIPT = {"ar": "ARABIC", "el": "GREEK", "hi": "DEVANAGARI", "ru": "CYRILLIC", "th": "THAI", "zh": "CJK"}
 QUESTION_MARK = {"ar": "؟", "el": ";", "zh": "？"}

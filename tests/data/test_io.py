@@ -123,6 +123,26 @@ def test_a_spoilt_parquet_file_is_named(spoil, tmp_path):
         read(tmp_path / "a.parquet")
 
 
+@pytest.mark.parametrize("name, content, expected", [
+    ("a.tsv", b"\xef\xbb\xbfid\ttext\n1\tone\n\n \n", [{"id": "1", "text": "one"}]),
+    ("a.csv", b"\xef\xbb\xbfid,text\n1,one\n\n", [{"id": "1", "text": "one"}]),
+    ("a.jsonl", b'\xef\xbb\xbf{"id": 1}\n\n \n', [{"id": 1}]),
+    ("a.json", b'\xef\xbb\xbf[{"id": 1}]', [{"id": 1}]),
+    ("a.jsonl", b'{"id": "\\ud83d\\ude00"}\n', [{"id": "😀"}]),
+])
+def test_a_byte_order_mark_and_blank_lines_do_not_count(name, content, expected, tmp_path):
+    write(tmp_path / name, content)
+    assert [record for _, record in read(tmp_path / name)] == expected
+
+
+@pytest.mark.parametrize("name, content, place", [("a.jsonl", LINES + b'{"id": "\\ud83d"}\n', "line 4"),
+                                                  ("a.json", b'[{"id": "\\uDE00"}]', "row 1")])
+def test_half_of_a_surrogate_pair_is_named_with_the_place(name, content, place, tmp_path):
+    write(tmp_path / name, content)
+    with pytest.raises(ValueError, match=f"{name}, {place}: .*surrogates not allowed.*mend"):
+        read(tmp_path / name)
+
+
 # Folders
 
 

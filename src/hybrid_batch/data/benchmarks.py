@@ -1,9 +1,10 @@
 """Benchmarks to measure with, by name, in one form.
 
 A **benchmark** has queries and a pool of passages in several languages, and says for each item which
-passages answer it. It is parallel, and small enough for memory; for others see collection.
+passages answer it. It is parallel, and small enough for memory; for others see streaming.
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from scipy.sparse.csgraph import connected_components
 from hybrid_batch import storage
 from hybrid_batch.data import encyclo11, io
 from hybrid_batch.data.languages import LANGUAGES, SCRIPTS, check_languages
+from hybrid_batch.data.sentences import first_answer
 from hybrid_batch.data.streaming import load_collections, streamed
+from hybrid_batch.data.table import identity
 
 PARALLEL = (*encyclo11.BENCHMARKS, "xquad-r", "mlqa-r", "xquad", "mlqa", "belebele")
 HUB = {name: dict(repo=repo, revision=revision) for name, repo, revision in (
@@ -75,7 +78,7 @@ def load_benchmark(name, data=None, split=None, languages=None):
         check_languages(languages, LANGUAGES, name)
         parts = encyclo11.BENCHMARKS[name] or [split or "test"]
         return _assemble(name, lambda code: (text for part in parts for text in encyclo11.texts(name, code, part)),
-                         languages or LANGUAGES, encyclo11.files(name))
+                         dict.fromkeys(languages or LANGUAGES, encyclo11.files(name)))
     if name == "belebele":
         return _belebele(name, data, split, languages)
     if name in SQUAD and not (split in (None, "validation") and (Path(data or ".") / f"{name}-r").is_dir()):
@@ -105,21 +108,23 @@ def _squad(name, data, split, languages):
 def _questions(name, data, patterns, item, question, passage):
     """A Benchmark from files, by language, with a row a question; the fields that make its id, and of its texts."""
     found = io.locate(name, list(patterns.values()), data, **HUB[name])
+    found = {language: found[pattern] for language, pattern in patterns.items()}
 
     def texts(language):
-        return _distinct((" ".join(str(record[field]) for field in item), record[question], record[passage])
-                         for file in found[patterns[language]]
-                         for _, record in io.records(file, [*item, question, passage]))
+        return _distinct((" ".join(io.identifier(where, record, field) for field in item),
+                          io.text(where, record, question), io.text(where, record, passage))
+                         for file in found[language]
+                         for where, record in io.records(file, [*item, question, passage]))
 
-    return _assemble(name, texts, list(patterns), sum(found.values(), []))
+    return _assemble(name, texts, found)
 
 
 def _distinct(rows):
-    """From (item, question, passage) what _assemble asks for, each text of a passage once."""
+    """From (item, question, passage) what _assemble asks for, each passage once."""
     questions = {}
     for item, question, passage in rows:
-        questions.setdefault(passage, []).append((item, question, 0))
-    for number, (passage, asked) in enumerate(questions.items()):
+        questions.setdefault(identity(passage), (passage, []))[1].append((item, question, 0))
+    for number, (passage, asked) in enumerate(questions.values()):
         yield number, [passage], asked
 
 
@@ -128,62 +133,82 @@ def _lareqa(name, data, languages):
     if not folder.is_dir():
         raise FileNotFoundError(f"benchmark {name!r}: no folder {folder}; say with --data (in a notebook: the parameter"
                                 f" data) which folder holds it. Known by name are {', '.join(PARALLEL)}, miracl")
-    found = {path.name.split(".")[0]: str(path) for path in sorted(folder.glob("*.json*"))
+    found = {path.name.split(".")[0]: [str(path)] for path in sorted(folder.glob("*.json*"))
              if path.name.endswith((".json", ".json.gz"))}
     if not found:
         raise FileNotFoundError(f"benchmark {name!r}: {folder} has neither files such as en.json or en.json.gz, the "
                                 f"form of LAReQA, nor corpus.jsonl, that of BEIR, nor a folder corpus, that of mteb")
-    if languages:
-        check_languages(languages, found, name)
-        found = {language: found[language] for language in languages}
+    check_languages(languages, found, name)
 
     def texts(language):
-        paragraphs = _paragraphs(found[language], whole=name in SQUAD)
+        paragraphs = _paragraphs(*found[language], whole=name in SQUAD)
         if name not in SQUAD:
             return paragraphs
         return _distinct((item, question, text) for _, (text,), asked in paragraphs for item, question, _ in asked)
 
-    return _assemble(name, texts, list(found), list(found.values()))
+    return _assemble(name, texts, {language: found[language] for language in languages or found})
 
 
 def _paragraphs(file, whole):
     """Yield (paragraph, sentences or the whole text, [(item, question, index of the answer)])."""
+    at, left_out, moved = file, 0, 0
     try:
         for where, content in io.records(file, ["data"]):
             for a, article in enumerate(content["data"]):
                 for p, paragraph in enumerate(article["paragraphs"]):
-                    context = paragraph["context"]
+                    at = f"{where}, article {a + 1}, paragraph {p + 1}"
+                    context, asked = io.text(at, paragraph, "context"), []
                     breaks = [[0, len(context)]] if whole else paragraph["sentence_breaks"]
-                    asked = [(qa["id"], qa["question"], 0 if whole else _sentence(where, qa, breaks))
-                             for qa in paragraph["qas"]]
+                    for qa in paragraph["qas"]:
+                        item = io.identifier(at, qa, "id")
+                        question = io.text(f"{at}, question {item}", qa, "question")
+                        answer = first_answer(qa["answers"], context, f"{at}, question {item}")
+                        if answer is None:  # SQuAD 2 has such
+                            left_out += 1
+                            continue
+                        moved += not answer[1]
+                        asked.append((item, question, _sentence(f"{at}, question {item}", answer[0], breaks)))
                     yield f"{a}/{p}", [context[begin:end] for begin, end in breaks], asked
-    except (KeyError, IndexError, TypeError) as error:
-        raise ValueError(f"{file} is not in the form of LAReQA ({type(error).__name__}: {error}): "
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"{at} is not in the form of LAReQA ({type(error).__name__}: {error}): "
                          f"it needs data, paragraphs, context, sentence_breaks, qas, answers, answer_start") from None
+    for number, what in ((left_out, "questions without an answer are left out"),
+                         (moved, "answers do not stand at their answer_start and are taken from where they do")):
+        if number:
+            warnings.warn(f"{file}: {number} {what}", stacklevel=2)
 
 
-def _sentence(where, qa, breaks):
-    start = qa["answers"][0]["answer_start"]
+def _sentence(at, start, breaks):
+    """The number of the sentence in which an answer begins."""
     found = [i for i, (begin, end) in enumerate(breaks) if begin <= start < end]
     if len(found) != 1:
-        raise ValueError(f"{where}: question {qa['id']} is answered by {len(found)} sentences, not one: mend "
-                         f"sentence_breaks or answer_start")
+        raise ValueError(f"{at} is answered by {len(found)} sentences, not one: mend sentence_breaks or answer_start")
     return found[0]
 
 
-def _assemble(name, texts, languages, addresses):
-    """A Benchmark from ``texts(language)``: (paragraph, passages, [(item, question, index of the passage)]) of each."""
-    queries, passages, relevant = [], [], []
-    for language in languages:
+def _assemble(name, texts, files):
+    """A Benchmark from ``texts(language)``: (paragraph, passages, [(item, question, index of the passage)]) of each.
+    files: {language: addresses of its files}."""
+    queries, passages, relevant, seen = [], [], [], set()
+    for language, addresses in files.items():
         for paragraph, candidates, questions in texts(language):
             for item, question, answer in questions:
+                if (item, language) in seen:
+                    raise ValueError(f"{', '.join(str(file).removeprefix('file://') for file in addresses)}: question "
+                                     f"id {item!r} occurs twice in {language!r}: give each question its own id, the "
+                                     f"same in all languages")
+                seen.add((item, language))
                 queries.append((item, f"{language}/{paragraph}", language, question))
                 relevant.append((item, len(passages) + answer))
             passages += [(language, text) for text in candidates]
     queries = pd.DataFrame(queries, columns=["item", "group", "language", "text"])
-    if missing := sorted(set(languages) - set(queries.language)):
+    if missing := sorted(set(files) - set(queries.language)):
         raise ValueError(f"benchmark {name!r} has no questions in {missing[0]!r}: leave that language out")
+    if len(files) > 1 and queries["item"].is_unique:
+        warnings.warn(f"benchmark {name!r}: no question has the same id in two languages, so nothing is measured across "
+                      f"languages", stacklevel=2)
     queries["group"] = _groups(queries)
+    addresses = sorted({str(file) for part in files.values() for file in part})
     return Benchmark(name, queries, pd.DataFrame(passages, columns=["language", "text"]),
                      pd.DataFrame(relevant, columns=["item", "passage"]), storage.checksum(addresses))
 

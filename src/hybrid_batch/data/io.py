@@ -84,7 +84,7 @@ def records(file, fields=(), columns=None):
             for number, record in READERS[kind](stream, columns):
                 where = f"{short}, {unit} {number}"
                 if not isinstance(record, dict):
-                    raise ValueError(f"{where}: not a JSON object in braces ({getattr(record, 'msg', record)!r:.60}): "
+                    raise ValueError(f"{where}: not a JSON object in braces ({record!r:.99}): "
                                      f"mend or remove it")
                 for field in fields:
                     if field not in record:
@@ -150,7 +150,7 @@ def _json_lines(stream, _):
             try:
                 yield number, _load(line)
             except (json.JSONDecodeError, UnicodeError) as error:
-                yield number, error
+                yield number, getattr(error, "msg", str(error))
 
 
 def _json(stream, _):

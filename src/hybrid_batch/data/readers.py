@@ -177,10 +177,9 @@ def _xnli(source, language, part, counts):
                 premises[split] += 1
             item = last = f"{split}/{premises[split] - 1}"
         texts, rows = triples.setdefault(item, [{"premise": premise}, 0])
-        if texts["premise"] != premise or label in texts:
-            raise ValueError(f"{where}: the ids of a premise's rows are a three (0 to 2, 3 to 5 ...), a label each, but "
-                             f"{item} has another premise or the label {label!r} already: mend the ids or leave them "
-                             f"out")
+        if texts["premise"] != premise:
+            raise ValueError(f"{where}: the ids of a premise's rows must be a three (0 to 2, 3 to 5 ...), but {item} has "
+                             f"another premise already: mend the ids, or leave them out")
         texts[label] = record["hypothesis"]
         triples[item][1] = rows + 1
     if premises != source.memory.setdefault("premises", premises):
@@ -301,7 +300,7 @@ def _bigbench(source, language, part, counts):
             source.memory["where"] = where
             stem, target, options = _bigbench_item(where, example)
             if target is None:
-                counts[language, "left out: no right option"] += 1
+                counts[language, "left out: no stem or no right option"] += 1
                 continue
             yield dict(item=f"{task}/{split}{example.get('id', example.get('idx', number))}", stem=stem,
                        options=[target] + [option for option in options if option != target], answer=0, subject=task)

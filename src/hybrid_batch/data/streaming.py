@@ -3,15 +3,19 @@
 A **collection** is one language of such a benchmark: queries, judgements, and passages that are read as a stream.
 """
 
+import hashlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from hybrid_batch import storage
 from hybrid_batch.data import io
 from hybrid_batch.data.languages import check_languages
 
+IDS = ("_id", "id", "docid")  # names of the field that holds the id
 MIRACL = "ar bn de en es fa fi fr hi id ja ko ru sw te th yo zh".split()
 TOPICS = dict(repo="miracl/miracl", revision="5be20db9509754dadad47689368639fcec739c00")
 CORPUS = dict(repo="miracl/miracl-corpus", revision="d921ec7e349ce0d28daf30b2da9da5ee698bef0d")
@@ -20,7 +24,8 @@ CORPUS = dict(repo="miracl/miracl-corpus", revision="d921ec7e349ce0d28daf30b2da9
 @dataclass(frozen=True)
 class Collection:
     """queries: columns id, text. qrels: columns query, passage, grade; a grade above 0 means relevant, and 0 judged
-    and not relevant. corpus: addresses of the files of passages. language: "und" where the files do not say it."""
+    and not relevant. corpus: addresses of the files of passages. language: "und" where the files do not say it.
+    checksum: of all files; passages_checksum: of those of the corpus alone, the same for every split."""
 
     name: str
     language: str
@@ -28,12 +33,41 @@ class Collection:
     qrels: pd.DataFrame
     corpus: list
     checksum: str
+    passages_checksum: str = ""
 
     def passages(self):
-        """Yield (id, text) of each passage, read anew each time; title and text are joined by a space, as mteb does."""
+        """Yield (id, text) of each passage, read anew each time; title and text are joined by a space, as mteb does.
+        Of equal ids the last one counts, see check_ids."""
         for file in self.corpus:
             for where, record in io.records(file, ["text"]):
-                yield _id(where, record), f"{record.get('title') or ''} {record['text'] or ''}".strip()
+                title = record.get("title") or ""
+                yield io.identifier(where, record, *IDS), f"{title} {io.text(where, record, 'text', empty=True)}".strip()
+
+    def check_ids(self, parts):
+        """Which passages count, a boolean array in their order: of equal ids the last one, as in mteb. parts: arrays
+        with the ids of all passages, in the order of ``passages``.
+
+        Warns of repeated ids, and of judged passages that are not there: relevant ones count as not found. Raises
+        ValueError if no relevant passage is there.
+        """
+        hashes = [pd.util.hash_array(np.asarray(part, object), categorize=False) for part in parts]
+        ids = pd.Series(np.concatenate([np.zeros(0, np.uint64), *hashes]))
+        counts = ~ids.duplicated(keep="last").to_numpy()
+        judged = self.qrels[self.qrels["query"].isin(self.queries.id)]
+        there = np.isin(pd.util.hash_array(judged.passage.to_numpy(object), categorize=False), ids)
+        what = f"{self.name!r} ({self.language})"
+        if not there[judged.grade > 0].any():
+            raise ValueError(f"{what}: none of the {judged.passage[judged.grade > 0].nunique()} relevant passages, such as "
+                             f"{judged.passage[judged.grade > 0].iloc[0]!r}, is in the corpus: check that qrels and "
+                             f"corpus use the same ids")
+        if missing := judged.passage[~there].nunique():
+            warnings.warn(f"{what}: {missing} of {judged.passage.nunique()} judged passages "
+                          f"({missing / judged.passage.nunique():.1%}) are not in the corpus, such as "
+                          f"{judged.passage[~there].iloc[0]!r}; relevant ones count as not found", stacklevel=2)
+        if repeated := len(counts) - counts.sum():
+            warnings.warn(f"{what}: {repeated} passages have an id that comes again: the last of equal ids counts",
+                          stacklevel=2)
+        return counts
 
 
 def load_collections(name, data=None, split=None, languages=None):
@@ -112,29 +146,29 @@ def _of_split(addresses, split, name, only=False):
 
 def _collection(name, language, queries, qrels, corpus, query_columns=None, qrels_columns=None):
     """A Collection from addresses of files; columns of tables that have no heading."""
-    asked = [(_id(where, record), record["text"]) for file in queries
+    asked = [(io.identifier(where, record, *IDS), io.text(where, record, "text")) for file in queries
              for where, record in io.records(file, ["text"], query_columns)]
-    judged = [(str(record["query-id"]), str(record["corpus-id"]), _grade(where, record["score"])) for file in qrels
+    judged = [(*(io.identifier(where, record, field) for field in ("query-id", "corpus-id")),
+               io.whole_number(where, record, "score")) for file in qrels
               for where, record in io.records(file, ["query-id", "corpus-id", "score"], qrels_columns)]
-    asked = pd.DataFrame(asked, columns=["id", "text"])
-    judged = pd.DataFrame(judged, columns=["query", "passage", "grade"])
+    asked = _last_of_each(pd.DataFrame(asked, columns=["id", "text"]), ["id"], "query", queries)
+    judged = _last_of_each(pd.DataFrame(judged, columns=["query", "passage", "grade"]), ["query", "passage"],
+                           "judgement", qrels)
     if not asked.id.isin(judged["query"][judged.grade > 0]).any():
         raise ValueError(f"{name!r}: no query of {queries[0].removeprefix('file://')} has a relevant passage in "
                          f"{qrels[0].removeprefix('file://')}: check that both are of one split and use the same ids")
-    return Collection(name, language, asked, judged.drop_duplicates(["query", "passage"], keep="last"), corpus,
-                      storage.checksum([*queries, *qrels, *corpus]))
+    if unasked := judged["query"][~judged["query"].isin(asked.id)].nunique():
+        warnings.warn(f"{name!r}: {unasked} of {judged['query'].nunique()} queries with judgements are not in "
+                      f"{queries[0].removeprefix('file://')} and are not measured", stacklevel=2)
+    passages = storage.checksum(corpus)
+    checksum = hashlib.sha256((storage.checksum([*queries, *qrels]) + passages).encode()).hexdigest()
+    return Collection(name, language, asked, judged, corpus, checksum, passages)
 
 
-def _id(where, record):
-    for field in ("_id", "id", "docid"):
-        if field in record:
-            return str(record[field])
-    raise ValueError(f"{where}: no field '_id', 'id' or 'docid', only {', '.join(map(str, record))}: rename it, or use "
-                     f"the revision that this data set was pinned at")
-
-
-def _grade(where, score):
-    try:
-        return int(score)
-    except (TypeError, ValueError):
-        raise ValueError(f"{where}: a score must be a whole number, not {score!r}: mend it") from None
+def _last_of_each(table, key, what, files):
+    """A table with the last of the rows whose key is the same, as mteb has it."""
+    repeated = table.duplicated(key, keep="last")
+    if repeated.any():
+        warnings.warn(f"{files[0].removeprefix('file://')}: {repeated.sum()} rows have the key of a later {what}, such as "
+                      f"{' '.join(table[key][repeated].iloc[0])!r}: the last one counts", stacklevel=2)
+    return table[~repeated].reset_index(drop=True)
