@@ -8,7 +8,7 @@ import pytest
 from hub import hub, write  # noqa: F401
 
 from hybrid_batch.data import encyclo11
-from hybrid_batch.data.benchmarks import HUB, Benchmark, load, load_benchmark
+from hybrid_batch.data.benchmarks import HUB, load, load_benchmark
 from hybrid_batch.data.streaming import CORPUS as MIRACL_CORPUS
 from hybrid_batch.data.streaming import TOPICS as MIRACL_TOPICS
 from hybrid_batch.data.streaming import Collection, load_collections

@@ -1,9 +1,6 @@
 """Data sets of others: what each reader makes of a record, what is left out and counted, the real sets, and memory."""
 
-import json
 import re
-import subprocess
-import sys
 import unicodedata
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -47,7 +44,7 @@ def given_set(tmp_path, monkeypatch):
 
 
 def rows_of_a_record(entry):
-    return len(entry["fields"]) if entry["reader"] == "sentences" else 1
+    return len(entry.get("fields", "q")) if entry["reader"] == "parallel" else 1
 
 
 def place(name, data):
@@ -245,6 +242,63 @@ def test_the_entailed_sentence_asks_for_its_premise(given_set):
     rows, _ = given_set("xnli", {"en.jsonl": numbered}, labels=[e, n, c])()
     assert cast(rows) == {"en/0": ("Snow entailment", "Snow is so.", ["Snow contradiction"]),
                           "en/1": ("Rain entailment", "Rain is so.", ["Rain contradiction"])}
+
+
+def test_without_ids_the_rows_of_a_premise_belong_together_whatever_is_missing(given_set):
+    """Two rows a premise, and one of them dropped: before, the next premise's hypotheses moved up."""
+    def row(premise, hypothesis, label):
+        return dict(premise=premise, hypothesis=hypothesis, label=label)
+
+    def half(bees, sand):
+        return [row("Snow.", "It is cold.", "entailment"), row("Snow.", "It is hot.", "contradiction"),
+                row(bees, f"{bees} Yes.", "entailment"),
+                row(sand, f"{sand} Yes.", "entailment"), row(sand, f"{sand} No.", "contradiction")]
+
+    rows, counts = given_set("xnli", {"en.jsonl": half("Bees.", "Sand."), "de.jsonl": half("Bienen.", "Sand.")},
+                             languages=["de", "en"])()
+    assert cast(row for row in rows if row["language"] == "en") == {
+        "en/0": ("It is cold.", "Snow.", ["It is hot."]), "en/2": ("Sand. Yes.", "Sand.", ["Sand. No."])}
+    assert {row["item"].split("/")[1] for row in rows if row["language"] == "de"} == {"0", "2"}
+    assert counts["left out: a label is missing in its three"] == 2
+    for rows, named in (([*half("Bees.", "Sand.")[:2]], "without ids the premises must be the same in all languages"),
+                        ([row | {"id": n + 1} for n, row in enumerate(half("Bees.", "Sand."))], "line 4: the ids of a premise's rows must be a three")):
+        with pytest.raises(ValueError, match=named):
+            given_set("xnli", {"dev.en.jsonl": rows, "dev.de.jsonl": half("Bienen.", "Sand.")},
+                      languages=["de", "en"], files=["dev.{language}.jsonl"])()
+
+
+def test_a_negative_that_is_the_passage_in_other_letters_is_left_out_and_counted(given_set):
+    rows, counts = given_set("qa", {"en.jsonl": [dict(id="1", q="Who?", p="Ｓhe did.", n=["she  DID.", "He did."])]},
+                             fields=dict(item="id", query="q", passage="p", negatives="n"), task="qa")()
+    assert [row["negatives"] for row in rows] == [["He did."]]
+    assert counts["negatives left out: the passage itself"] == 1
+
+
+@pytest.mark.parametrize("reader, record, named", [
+    ("bigbench", dict(input="Which?\nOptions:\n(A) one\n(B) two", target="(C)"), ["option (C)", "2 options"]),
+    ("bigbench", dict(input=["Which?"], target="one"), ["must be texts", "['Which?']"]),
+    ("bigbench", dict(input="Which?", target={"one": 1}), ["must be texts", "{'one': 1}"]),
+    ("bigbench", dict(input="Which?", target_scores={"one": "many", "two": 1}), ["TypeError"]),
+    ("choices", dict(id=1, stem=7, options=["a", "b"], answer=0), ["stem must be a text", "not 7"]),
+    ("choices", dict(id=1, stem="Who?", options=["a", 3], answer=0), ["option must be a text", "not 3"]),
+    ("choices", dict(id=None, stem="Who?", options=["a", "b"], answer=0), ["'id'", "not None"]),
+    ("parallel", dict(id=1, question=3), ["AttributeError"]),
+    ("xnli", dict(id="a", premise="P", hypothesis="H", label="entailment"), ["TypeError"]),
+    ("mfaq", dict(id="a", qa_pairs=[dict(question=4, answer="x", language="en")]), ["AttributeError"]),
+])
+def test_a_record_with_odd_values_is_named_with_the_place(reader, record, named, given_set):
+    fields = dict(item="id", stem="stem", options="options", answer="answer") if reader == "choices" else None
+    task = "parallel" if reader == "parallel" else "qa" if reader == "mfaq" else "reasoning"
+    load = given_set(reader, {"en.jsonl": [record]}, task=task, **({"fields": fields} if fields else {}))
+    with pytest.raises(ValueError) as error:
+        load(keep="all")
+    assert all(part in str(error.value) for part in ["en.jsonl, line 1", *named]), error.value
+
+
+def test_a_number_is_a_target_like_any_other(given_set):
+    rows, _ = given_set("bigbench", {"en.jsonl": [dict(input="2 + 2 =", target=4), dict(input="Best?", target_scores={
+        "one": 0, "two": 0})]})(keep="all")
+    assert cast(rows) == {"en/0": ("2 + 2 =", "4", [])}  # of options none of which scores none is right
 
 
 def test_a_premise_asks_for_its_cause_or_effect(given_set):

@@ -9,7 +9,6 @@ import shutil
 import threading
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
@@ -345,10 +344,10 @@ add("facebook/xnli", {
     "en/train-00000-of-00001.parquet": three("Of another split.", ("Yes.", 0), ("Maybe.", 1), ("No.", 2)),
 }, [
     ("validation/0", "en", "He spoke to her.", "And he said, Mama, I'm home.", ["He said nothing."], "entailment"),
-    ("test/1", "en", "They used a boat.", "They rowed ashore.", ["They flew."], "entailment"),
+    ("test/0", "en", "They used a boat.", "They rowed ashore.", ["They flew."], "entailment"),
     ("validation/0", "ru", "Он говорил с ней.", "И он сказал: мама, я дома.", ["Он молчал."], "entailment"),
-    ("test/1", "ru", "Они были в лодке.", "Они догребли до берега.", ["Они летели."], "entailment"),
-    ("test/2", "ru", "Было мокро.", "Шёл дождь.", ["Было жарко."], "entailment"),
+    ("test/0", "ru", "Они были в лодке.", "Они догребли до берега.", ["Они летели."], "entailment"),
+    ("test/1", "ru", "Было мокро.", "Шёл дождь.", ["Было жарко."], "entailment"),
 ], [("ru/test-00000-of-00001.parquet", field) for field in ("premise", "hypothesis", "label")], languages=["en", "ru"])
 
 

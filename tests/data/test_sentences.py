@@ -192,3 +192,16 @@ def test_items_are_named_by_language_file_and_id(read):
 def test_a_record_in_another_form_is_named(read):
     with pytest.raises(ValueError, match="en.old.jsonl, line 2: no field 'context', only id, question"):
         read(record("a"), dict(id="b", question="Who?"))
+
+
+def test_an_answer_that_is_not_where_it_is_marked_is_looked_for(read):
+    """Once elsewhere: taken and counted. Nowhere or twice: left out and counted."""
+    def marked(number, text, start):
+        return record(number) | {"answers": [dict(text=text, answer_start=start)]}
+
+    right, _ = read(record("a"))
+    rows, counts = read(marked("a", "nine", 0), marked("b", "no such", 0), marked("c", "a", 1000),
+                        marked("d", "nine", "12"), marked("e", "", 0))
+    assert rows == right
+    assert counts == {"read": 5, "answers found elsewhere than marked": 1, "left out: no answer is marked": 1,
+                      "left out: its answer is not where it is marked": 3}

@@ -178,13 +178,13 @@ def _xnli(source, language, part, counts):
             item = last = f"{split}/{premises[split] - 1}"
         texts, rows = triples.setdefault(item, [{"premise": premise}, 0])
         if texts["premise"] != premise:
-            raise ValueError(f"{where}: the ids of a premise's rows must be a three (0 to 2, 3 to 5 ...), but {item} has "
-                             f"another premise already: mend the ids, or leave them out")
+            raise ValueError(f"{where}: the ids of a premise's rows must be a three (0 to 2, 3 to 5 ...), but {item} "
+                             f"has another premise already: mend the ids, or leave them out")
         texts[label] = record["hypothesis"]
         triples[item][1] = rows + 1
-    if premises != source.memory.setdefault("premises", premises):
+    if (found := [*premises.values()]) != (other := source.memory.setdefault("premises", found)):
         raise ValueError(f"{source.name!r}: without ids the premises must be the same in all languages, but {language!r} "
-                         f"has {dict(premises)} of them and another one {dict(source.memory['premises'])}: add ids")
+                         f"has {found} of them and another one {other}: add ids")
     for item, (texts, rows) in triples.items():
         if "entailment" not in texts or "contradiction" not in texts:
             counts[language, "left out: a label is missing in its three"] += rows

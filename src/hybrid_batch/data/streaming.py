@@ -41,7 +41,8 @@ class Collection:
         for file in self.corpus:
             for where, record in io.records(file, ["text"]):
                 title = record.get("title") or ""
-                yield io.identifier(where, record, *IDS), f"{title} {io.text(where, record, 'text', empty=True)}".strip()
+                text = io.text(where, record, "text", empty=True)
+                yield io.identifier(where, record, *IDS), f"{title} {text}".strip()
 
     def check_ids(self, parts):
         """Which passages count, a boolean array in their order: of equal ids the last one, as in mteb. parts: arrays
@@ -54,12 +55,12 @@ class Collection:
         ids = pd.Series(np.concatenate([np.zeros(0, np.uint64), *hashes]))
         counts = ~ids.duplicated(keep="last").to_numpy()
         judged = self.qrels[self.qrels["query"].isin(self.queries.id)]
+        relevant = judged.passage[judged.grade > 0]
         there = np.isin(pd.util.hash_array(judged.passage.to_numpy(object), categorize=False), ids)
         what = f"{self.name!r} ({self.language})"
         if not there[judged.grade > 0].any():
-            raise ValueError(f"{what}: none of the {judged.passage[judged.grade > 0].nunique()} relevant passages, such as "
-                             f"{judged.passage[judged.grade > 0].iloc[0]!r}, is in the corpus: check that qrels and "
-                             f"corpus use the same ids")
+            raise ValueError(f"{what}: none of the {relevant.nunique()} relevant passages, such as {relevant.iloc[0]!r}, "
+                             f"is in the corpus: check that qrels and corpus use the same ids")
         if missing := judged.passage[~there].nunique():
             warnings.warn(f"{what}: {missing} of {judged.passage.nunique()} judged passages "
                           f"({missing / judged.passage.nunique():.1%}) are not in the corpus, such as "
@@ -169,6 +170,6 @@ def _last_of_each(table, key, what, files):
     """A table with the last of the rows whose key is the same, as mteb has it."""
     repeated = table.duplicated(key, keep="last")
     if repeated.any():
-        warnings.warn(f"{files[0].removeprefix('file://')}: {repeated.sum()} rows have the key of a later {what}, such as "
-                      f"{' '.join(table[key][repeated].iloc[0])!r}: the last one counts", stacklevel=2)
+        warnings.warn(f"{files[0].removeprefix('file://')}: {repeated.sum()} rows have the key of a later {what}, such "
+                      f"as {' '.join(table[key][repeated].iloc[0])!r}: the last one counts", stacklevel=2)
     return table[~repeated].reset_index(drop=True)
