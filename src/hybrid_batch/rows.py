@@ -1,0 +1,108 @@
+"""What one run leaves in results/STUDY: KEY.json, its manifest, and KEY.parquet, its rows. There is no text of a corpus
+in them.
+
+All rows have one form: benchmark, system, figure, query_language, passage_language, group, value, weight.
+- a figure of a system: "Mul map" or "gap", languages "all", no group;
+- of a pair of languages: "Cr map", "share" (of the passage language in the top 10), "ntrex";
+- of a group of queries, for intervals and tests: "Mo map" with group and weight; the figure is the sum of value times
+  weight. By query language only where a study asks for it.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hybrid_batch import metrics, paths, statistics, storage
+
+SCHEMA = pa.schema([*((name, pa.dictionary(pa.int16(), pa.string())) for name in (
+    "benchmark", "system", "figure", "query_language", "passage_language")),
+    ("group", pa.int32()), ("value", pa.float64()), ("weight", pa.float32())])
+STEPS = 250  # of the values of groups between 0 and 1, so that results stay small; figures have six digits
+
+
+def collect(run, by_language=False):
+    """(manifest, rows as a table of SCHEMA) of a finished experiment.Run. by_language: also what intervals by query
+    language need, which is most of it."""
+    manifest, parts = dict(run.manifest), []
+    for benchmark, about in manifest["benchmarks"].items():
+        for system, space in about["systems"].items():
+            table = pd.concat(_system(run, benchmark, system, space, by_language))
+            parts.append(table.assign(benchmark=benchmark, system=system))
+    for kind, accuracies in manifest.pop("probes").items():
+        pairs = [pair.split(" ") for pair in accuracies]
+        parts.append(pd.DataFrame(dict(benchmark=kind, system="plain", figure=kind, value=list(accuracies.values()),
+                                       query_language=[pair[0] for pair in pairs],
+                                       passage_language=[pair[1] if pair[1:] else "en" for pair in pairs])))
+    manifest["benchmarks"] = {name: about | {"systems": list(about["systems"])}
+                              for name, about in manifest["benchmarks"].items()}
+    manifest["experiment"] = {k: v for k, v in manifest["experiment"].items() if k != "data"}
+    if manifest["corpus"]:
+        manifest["corpus"] = {k: manifest["corpus"][k] for k in ("name", "checksum", "rows", "contaminated")}
+    if run.trained:
+        manifest["loss"] = round(float(run.log.loss.dropna().tail(10).mean()), 4)
+    return manifest, table_of(pd.concat(parts))
+
+
+def _system(run, benchmark, system, space, by_language):
+    """Yield tables of the rows of one system on one benchmark."""
+    scores = run.scores(benchmark, system)
+    macro = metrics.macro(scores)
+    yield pd.DataFrame([(figure, round(float(macro.loc[figure.split(" ")[0], metric.name]), 6))
+                        for figure, metric in metrics.FIGURES.items() if metric.settings and figure.split(" ")[0] in macro.index]
+                       + [(name, value) for name, value in space.items() if np.isfinite(value)],
+                       columns=["figure", "value"])
+    pairs = metrics.per_language(scores).drop(columns="queries").melt(metrics.PAIR, var_name="metric").dropna()
+    yield pairs.assign(figure=pairs.setting + " " + pairs.metric, value=pairs.value.round(6))[
+        ["figure", "query_language", "passage_language", "value"]]
+    shares = metrics.language_shares(*run.top(benchmark, system)).stack().rename("value").round(6).reset_index()
+    yield shares.assign(figure="share")
+    for figure, metric in metrics.FIGURES.items():
+        if not metric.settings or figure.split(" ")[0] not in macro.index:
+            continue
+        names = sorted(scores.query_language.unique()) if by_language and metric.by_language and system == "plain" else []
+        for language in ["all", *names]:
+            groups, values, weights = statistics.by_group(scores, figure, language)
+            values = (values * STEPS).round() / STEPS if metric.high == 1 else values.round(1)
+            yield pd.DataFrame(dict(figure=figure, query_language=language, group=groups, value=values, weight=weights))
+
+
+def table_of(frame):
+    """Rows as a table of SCHEMA; languages that are missing are "all"."""
+    frame = frame.reindex(columns=SCHEMA.names)
+    frame = frame.fillna({"query_language": "all", "passage_language": "all"})
+    order = ["benchmark", "system", "figure", "query_language", "passage_language", "group"]
+    frame = frame.sort_values(order, ignore_index=True).astype({"group": "Int32"})
+    return pa.Table.from_pandas(frame, SCHEMA, preserve_index=False).replace_schema_metadata()
+
+
+def write(study, key, manifest, table, results=None):
+    """Put a run into results/STUDY: the rows first, so that a manifest says that all is there."""
+    folder = Path(results or paths.RESULTS) / study
+    of_groups, ranks = pc.is_valid(table["group"]), pc.match_substring(table["figure"].cast(pa.string()), "rank")
+    parts = (pc.invert(of_groups), pc.and_not(of_groups, ranks), pc.and_(of_groups, ranks))
+    coded = [name for name in SCHEMA.names if name not in ("group", "weight")]
+    with storage.replacing(folder / f"{key}.parquet") as partial, pq.ParquetWriter(
+            partial, SCHEMA, compression="zstd", compression_level=19, use_dictionary=coded) as writer:
+        for part in parts:  # apart, values of one kind take a fifth less room
+            writer.write_table(table.filter(part))
+    storage.write(folder / f"{key}.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+
+def manifests(study, results=None):
+    """{key: manifest} of a study's runs; {} before there are any."""
+    folder = Path(results or paths.RESULTS) / study
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+def read(study, keys, results=None):
+    """The rows of some runs as one table, with a column key."""
+    folder = Path(results or paths.RESULTS) / study
+    tables = [pq.read_table(folder / f"{key}.parquet").to_pandas().assign(key=key) for key in keys]
+    whole = pd.concat([table.astype({"benchmark": str, "system": str, "figure": str, "query_language": str,
+                                     "passage_language": str}) for table in tables], ignore_index=True)
+    return whole.astype({name: "category" for name in whole.columns if name not in ("group", "value", "weight")})
