@@ -86,6 +86,8 @@ class Experiment:
     interpolation: tuple = parameter((), "weights at which the trained encoder, mixed with the untrained one, is measured, "
                                      "too", low=0, high=1, trains=False)
     probes: bool = parameter(False, "measure the alignment of languages with Tatoeba and NTREX, too", trains=False)
+    encoding_precision: str = parameter("auto", "of encoding; auto: bf16 on a CPU that has it, if vectors come out alike",
+                                        choices=("auto", "float32", "bf16"), trains=False)
     keep_encoder: bool = parameter(False, "keep the trained encoder on disk", trains=False)
     data: str = parameter("", "folder that holds the folders of data sets and benchmarks; not needed for encyclo11", trains=False)
     training: Training = field(default_factory=Training)

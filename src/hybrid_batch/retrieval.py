@@ -8,22 +8,23 @@ system: a relevant passage stands behind all others of the same score, relevant 
 other. So ranks do not depend on the order of the candidates, nor on the way they were computed.
 """
 
-import hashlib
+import contextlib
 import itertools
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import faiss
 import numpy as np
 import pandas as pd
+import torch
 from tqdm import tqdm
 
-from hybrid_batch import alignment
-from hybrid_batch.data.files import write
+from hybrid_batch import storage
+from hybrid_batch.encoders.weights import fingerprint
 
 DECIMALS = 6
+ALIKE = 0.999  # least cosine of vectors in half precision with those in full
 
 
 @dataclass(frozen=True)
@@ -34,38 +35,58 @@ class Embeddings:
     passages: np.ndarray
 
 
-def embed(encoder, benchmark, batch_size=64, progress=False):
+def encode(encoder, texts, prompt, batch_size=64, precision="float32"):
+    """Vectors of texts with one of an encoder's prompts: (texts, dim), float32, of length 1. precision: float32, or bf16
+    for autocast. Raises ValueError if a vector is not finite."""
+    half = precision == "bf16"
+    with torch.autocast(encoder.device.type, torch.bfloat16) if half else contextlib.nullcontext():
+        vectors = encoder.encode(list(texts), prompt_name=prompt, batch_size=batch_size, convert_to_numpy=True,
+                                 normalize_embeddings=True, show_progress_bar=False).astype(np.float32)
+    if len(bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1))):
+        raise ValueError(f"the encoder gives vectors that are not finite for {len(bad)} of {len(texts)} texts (the first is "
+                         f"number {bad[0] + 1}, as {prompt}): its weights are broken, or need more precision")
+    return vectors
+
+
+def encoding_precision(encoder, wanted="auto"):
+    """The precision to encode with: as wanted; "auto" is bf16 on a processor that has it, if the vectors of a few texts
+    come out alike, and float32 elsewhere."""
+    if wanted != "auto":
+        return wanted
+    if encoder.device.type != "cpu" or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return "float32"
+    texts = ["One text to try.", "Ein zweiter Text, etwas länger als der erste, mit einem Nebensatz.", "第三个句子。", "๔"]
+    full, half = (encode(encoder, texts, "passage", precision=name) for name in ("float32", "bf16"))
+    return "bf16" if (full * half).sum(axis=1).min() >= ALIKE else "float32"
+
+
+def embed(encoder, benchmark, batch_size=64, precision="float32", progress=False):
     """Encode a benchmark's queries and passages, each with its prompt; equal texts once."""
-    def encode(table, prompt):
+    def encode_table(table, prompt):
         vectors = np.empty((len(table), encoder.get_embedding_dimension()), np.float32)
-        parts = table.groupby("language").indices.items()
         # Language by language, so that a batch, which holds texts of like length in
         # characters, has like lengths in tokens too and little padding.
-        for language, rows in tqdm(parts, prompt, disable=not progress):
-            code, unique = pd.factorize(table.text.to_numpy()[rows])
-            encoded = encoder.encode(list(unique), prompt_name=prompt, batch_size=batch_size, convert_to_numpy=True,
-                                     normalize_embeddings=True, show_progress_bar=False)
-            vectors[rows] = encoded[code]
+        with tqdm(total=len(table), unit=" texts", desc=prompt, disable=not progress) as bar:
+            for rows in table.groupby("language").indices.values():
+                code, unique = pd.factorize(table.text.to_numpy()[rows])
+                vectors[rows] = encode(encoder, unique, prompt, batch_size, precision)[code]
+                bar.update(len(rows))
         return vectors
 
-    return Embeddings(encode(benchmark.queries, "query"), encode(benchmark.passages, "passage"))
+    return Embeddings(encode_table(benchmark.queries, "query"), encode_table(benchmark.passages, "passage"))
 
 
-def remove_language_means(embeddings, benchmark):
-    """The training-free baseline: subtract from each vector the mean of its language, queries and passages apart,
-    and scale to length 1 again. It sees the languages of the pool, as a search engine could, but no label."""
-    def centred(vectors, languages):
-        vectors = vectors.copy()
-        for language in set(languages):
-            here = (languages == language).to_numpy()
-            vectors[here] -= vectors[here].mean(axis=0)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-    return Embeddings(centred(embeddings.queries, benchmark.queries.language),
-                      centred(embeddings.passages, benchmark.passages.language))
+def embed_probes(encoder, probes, precision="float32"):
+    """Vectors of parallel sentences, encoded as passages: {"tatoeba": {language: (vectors, vectors of their English)},
+    "ntrex": {"language language": (vectors, vectors)}}."""
+    vectors = {language: encode(encoder, texts, "passage", precision=precision) for language, texts in probes.ntrex.items()}
+    tatoeba = {language: tuple(encode(encoder, part, "passage", precision=precision) for part in both)
+               for language, both in probes.tatoeba.items()}
+    return {"tatoeba": tatoeba,
+            "ntrex": {f"{x} {y}": (vectors[x], vectors[y]) for x, y in itertools.combinations(vectors, 2)}}
 
 
-def only(benchmark, embeddings, languages):
+def restrict_languages(benchmark, embeddings, languages):
     """A benchmark and its embeddings, with the queries and the pool of some languages alone."""
     queries = np.flatnonzero(benchmark.queries.language.isin(languages))
     passages = np.flatnonzero(benchmark.passages.language.isin(languages))
@@ -78,23 +99,8 @@ def only(benchmark, embeddings, languages):
     return part, Embeddings(embeddings.queries[queries], embeddings.passages[passages])
 
 
-def probe(encoder, probes, batch_size=64):
-    """Translation accuracy, see alignment: {"tatoeba": {language: with English}, "ntrex": {"language language": ...}}.
-    Both sentences are encoded as passages."""
-    def encode(texts):
-        return encoder.encode(texts, prompt_name="passage", batch_size=batch_size, convert_to_numpy=True,
-                              normalize_embeddings=True, show_progress_bar=False)
-
-    tatoeba = {language: alignment.translation_accuracy(encode(texts), encode(english))
-               for language, (texts, english) in probes.tatoeba.items()}
-    vectors = {language: encode(texts) for language, texts in probes.ntrex.items()}
-    return {"checksum": probes.checksum, "tatoeba": tatoeba,
-            "ntrex": {f"{x} {y}": alignment.translation_accuracy(vectors[x], vectors[y])
-                      for x, y in itertools.combinations(vectors, 2)}}
-
-
 def rank(embeddings, benchmark, top=10, chunk=512):
-    """Rank the relevant passages of every query, all candidates scored.
+    """Rank the relevant passages of every query, all candidates scored by inner product.
 
     Returns (ranks, top_language): ranks as described in metrics, a row per (query, relevant passage);
     top_language: (queries, top) labels of the best passages of the mixed pool, best first.
@@ -117,51 +123,12 @@ def rank(embeddings, benchmark, top=10, chunk=512):
     return frame.assign(rank=pool, rank_mul=mixed).drop(columns=["query", "passage"]), top_language
 
 
-def rank_faiss(embeddings, benchmark, depth=1000, top=10):
-    """As ``rank`` for pools too large to score at once: the ``depth`` best of each pool by exact search with FAISS;
-    passages below have rank infinity, the others the rank that ``rank`` gives."""
-    frame = _pairs(benchmark)
-    codes, languages = pd.factorize(benchmark.passages.language)
-    query, passage = frame["query"].to_numpy(), frame["passage"].to_numpy()
-
-    def search(candidates, queries, positions):
-        """Search among the passages ``candidates``; ranks of the pairs at ``positions`` of frame."""
-        index = faiss.IndexFlatIP(embeddings.passages.shape[1])
-        index.add(embeddings.passages[candidates])
-        scores, found = index.search(embeddings.queries[queries], min(depth + 1, len(candidates)))
-        scores, found, ranks = np.round(scores, DECIMALS), candidates[found], np.full(len(positions), np.inf)
-        row_of = {number: row for row, number in enumerate(queries)}
-        for begin, end in _runs(query[positions], 0, len(positions)):
-            row = row_of[query[positions[begin]]]
-            # One more than depth was asked for: what ties with it has a rank below depth or unknown.
-            known = scores[row] > scores[row, -1] if depth < len(candidates) else np.ones(len(scores[row]), bool)
-            place = {p: i for i, p in enumerate(found[row]) if known[i]}
-            hit = [i for i in range(begin, end) if passage[positions[i]] in place]
-            if hit:
-                ranks[hit] = _ranks(scores[[row]], np.zeros(len(hit), int), [place[passage[positions[i]]] for i in hit])
-        return ranks, found
-
-    mixed, best = search(np.arange(len(codes)), np.arange(len(benchmark.queries)), np.arange(len(frame)))
-    pool = np.empty(len(frame))
-    for code in np.unique(codes[passage]):
-        positions = np.flatnonzero(codes[passage] == code)
-        pool[positions], _ = search(np.flatnonzero(codes == code), np.unique(query[positions]), positions)
-    return (frame.assign(rank=pool, rank_mul=mixed).drop(columns=["query", "passage"]),
-            languages.to_numpy()[codes[best[:, :top]]])
-
-
 def _pairs(benchmark):
     """A row per (query, relevant passage), sorted by query."""
     queries = benchmark.queries.drop(columns="text").rename(columns={"language": "query_language"})
     frame = queries.assign(query=np.arange(len(queries))).merge(benchmark.relevant, on="item")
     frame["passage_language"] = benchmark.passages.language.to_numpy()[frame["passage"]]
     return frame.sort_values(["query", "passage"], ignore_index=True)
-
-
-def _runs(queries, first, last):
-    """[begin, end) of the rows of each query between rows first and last."""
-    edges = first + np.flatnonzero(np.diff(queries[first:last])) + 1
-    return zip([first, *edges], [*edges, last]) if last > first else []
 
 
 def _ranks(scores, rows, relevant):
@@ -194,14 +161,13 @@ def search(encoder, collection, folder, depth=100, shard=50_000, batch_size=16, 
     """Exact search for the queries of a collection that have a relevant passage.
 
     folder, shard: see encode_shards; one shard is in memory at a time.
-    Returns a run: columns query, passage, score, rank, with the ``depth`` best passages of each query, best first. A
-        tie that reaches below depth is left out whole, so that a run does not depend on the size of the shards.
+    Returns a ranking: columns query, passage, score, rank, with the ``depth`` best passages of each query, best first.
+        A tie that reaches below depth is left out whole, so that it does not depend on the size of the shards.
     """
     relevant = collection.qrels[collection.qrels.grade > 0]
     queries = collection.queries[collection.queries.id.isin(relevant["query"])]
+    vectors = encode(encoder, queries.text, "query", batch_size)
     shards = encode_shards(encoder, collection, folder, shard, batch_size, progress)
-    vectors = encoder.encode(list(queries.text), prompt_name="query", batch_size=batch_size, convert_to_numpy=True,
-                             normalize_embeddings=True, show_progress_bar=False)
     scores, names = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), "U1")
     for file in tqdm(shards, "search", disable=not progress):
         with np.load(file) as saved:
@@ -214,36 +180,40 @@ def search(encoder, collection, folder, depth=100, shard=50_000, batch_size=16, 
         best = np.argsort(-scores, axis=1, kind="stable")[:, :depth + 1]  # one more than asked for, to see ties
         scores, names = np.take_along_axis(scores, best, axis=1), np.take_along_axis(names, best, axis=1)
     known = scores > scores[:, -1:] if scores.shape[1] > depth else np.ones(scores.shape, bool)
-    run = pd.DataFrame({"query": np.repeat(queries.id.to_numpy(), known.sum(axis=1)), "passage": names[known],
-                        "score": scores[known].astype(float)})
-    run = run.merge(collection.qrels, "left", ["query", "passage"]).fillna({"grade": 0})
-    run = run.sort_values(["query", "score", "grade", "passage"], ascending=[True, False, True, True])
-    return run.assign(rank=run.groupby("query").cumcount() + 1).drop(columns="grade").reset_index(drop=True)
+    ranking = pd.DataFrame({"query": np.repeat(queries.id.to_numpy(), known.sum(axis=1)), "passage": names[known],
+                            "score": scores[known].astype(float)})
+    ranking = ranking.merge(collection.qrels, "left", ["query", "passage"]).fillna({"grade": 0})
+    ranking = ranking.sort_values(["query", "score", "grade", "passage"], ascending=[True, False, True, True])
+    return ranking.assign(rank=ranking.groupby("query").cumcount() + 1).drop(columns="grade").reset_index(drop=True)
 
 
 def encode_shards(encoder, collection, folder, shard=50_000, batch_size=16, progress=False):
     """Encode the passages of a collection into files of ``shard`` passages each; returns their paths.
 
     folder: shard-00000.npz and so on, each with passages (shard, dim), float32, and ids (shard,). A file appears only
-        when it is whole and is not made again, so an interrupted run goes on after the last one. manifest.json says
-        what they were made from. Raises ValueError if that is another encoder, collection or size of shards.
+        when it is whole and is not made again, so an interrupted search goes on after the last one. manifest.json says
+        what they were made from. Raises ValueError if that is another encoder, other passages or another size of shards.
     float32: scores are compared to six decimals, which half precision does not have.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest = {"encoder": fingerprint(encoder), "collection": collection.checksum, "shard": shard}
+    with storage.lock(folder / ".lock"):
+        return _encode_shards(encoder, collection, folder, shard, batch_size, progress)
+
+
+def _encode_shards(encoder, collection, folder, shard, batch_size, progress):
+    manifest = {"encoder": fingerprint(encoder), "passages": collection.passages_checksum, "shard": shard}
     if (folder / "manifest.json").exists():
         kept = json.loads((folder / "manifest.json").read_text())
         for what, value in manifest.items():
-            if kept[what] != value:
+            if kept.get(what) != value:
                 raise ValueError(f"{folder} holds vectors of another {what}: remove it, or name another folder with "
                                  f"--shards")
         manifest = kept
     else:
-        write(folder / "manifest.json", json.dumps(manifest, indent=1))
+        storage.write(folder / "manifest.json", json.dumps(manifest, indent=1))
     files = (folder / f"shard-{number:05}.npz" for number in itertools.count())
     done = list(itertools.takewhile(Path.exists, files))
-    if "passages" in manifest and len(done) == -(-manifest["passages"] // shard):
+    if "count" in manifest and len(done) == -(-manifest["count"] // shard):
         return done
     stream = iter(collection.passages())
     read = sum(1 for _ in itertools.islice(stream, len(done) * shard))
@@ -253,33 +223,14 @@ def encode_shards(encoder, collection, folder, shard=50_000, batch_size=16, prog
             ids, texts = zip(*part)
             vectors = []
             for start in range(0, len(texts), some := 64 * batch_size):  # so that progress is seen
-                vectors.append(encoder.encode(
-                    list(texts[start:start + some]), prompt_name="passage", batch_size=batch_size,
-                    convert_to_numpy=True, normalize_embeddings=True, show_progress_bar=False))
+                vectors.append(encode(encoder, texts[start:start + some], "passage", batch_size))
                 bar.update(len(vectors[-1]))
-            made = dict(passages=np.concatenate(vectors).astype(np.float32), ids=np.array(ids))
             done.append(folder / f"shard-{len(done):05}.npz")
-            _write(done[-1], lambda stream: np.savez(stream, **made))
+            with storage.replacing(done[-1]) as partial:
+                np.savez(partial, passages=np.concatenate(vectors), ids=np.array(ids))
             read += len(part)
     if not read:
         raise ValueError(f"{collection.name!r} has no passages in {collection.language!r}: look into "
                          f"{collection.corpus[0]}")
-    write(folder / "manifest.json", json.dumps(manifest | {"passages": read}, indent=1))
+    storage.write(folder / "manifest.json", json.dumps(manifest | {"count": read}, indent=1))
     return done
-
-
-def fingerprint(encoder):
-    """sha256 over what an encoder's vectors depend on: its parts, prompts, longest input and weights."""
-    total = hashlib.sha256(f"{encoder} {encoder.prompts} {encoder.max_seq_length}".encode())
-    for name, value in encoder.state_dict().items():
-        total.update(name.encode())
-        total.update(np.ascontiguousarray(value.detach().cpu().float()))
-    return total.hexdigest()
-
-
-def _write(path, save):
-    """Write a file whole or not at all. save: a function of the stream."""
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as stream:
-        save(stream)
-    os.replace(partial, path)

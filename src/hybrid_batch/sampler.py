@@ -1,90 +1,27 @@
 """Batches: which query meets which passage, and in which languages.
 
 A corpus is one table with a row per (item, language). A batch is a list of pairs of row numbers (query row,
-passage row) of one item each, so one table serves every kind of batch. A *kind* says how the languages of the
-pairs are drawn, a *strategy* is a mixture of kinds, and the sampler turns it into batches of one kind each.
+passage row) of one item each, so one table serves every kind of batch. The sampler turns a strategy, a mixture of
+kinds of batch, into batches of one kind each.
 """
 
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from sentence_transformers.base.sampler import SetEpochMixin
 from torch.utils.data import Sampler
 
-from hybrid_batch.data.corpora import EMPTY, codes, text_hashes
+from hybrid_batch.data.table import EMPTY, codes, text_hashes
+from hybrid_batch.strategies import Mixture
 
-PAIRINGS = ("mixed", "mono", "cross")
 ATTEMPTS = 20  # at a batch, before the table is refused
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of batch.
-
-    pairing: "mixed", each pair within one language, languages mixed in the batch (X-X); "mono", the whole batch
-        in one language (X-X-mono); "cross", each pair across two languages (X-Y).
-    task: whose rows it draws, "qa", "reasoning" or "parallel" (a text and its translations, so "cross" only).
-    languages: None, or only these.
-    """
-
-    pairing: str
-    task: str = "qa"
-    languages: tuple | None = None
-
-    def __post_init__(self):
-        if self.pairing not in PAIRINGS:
-            raise ValueError(f"pairing {self.pairing!r} is unknown; choose from {sorted(PAIRINGS)}")
-        if self.task == "parallel" and self.pairing != "cross":
-            raise ValueError(f"{self.task} batches pair a text with its translation: their pairing must be 'cross', not "
-                             f"{self.pairing!r}")
-
-    def __str__(self):
-        where = f" [{' '.join(self.languages)}]" if self.languages else ""
-        return f"{self.task} {self.pairing}{where}"
-
-
-class Mixture(dict):
-    """A strategy: {Kind: share}, shares made to sum to 1, kinds without a share left out;
-    ``Mixture({Kind("mono"): .5, Kind("cross"): .5})`` is the paper's hybrid."""
-
-    def __init__(self, shares):
-        if any(share < 0 for share in shares.values()) or not sum(shares.values()) > 0:
-            raise ValueError(f"the shares of a strategy must be 0 or more and not all 0: {shares}")
-        total = sum(shares.values())
-        super().__init__({kind: share / total for kind, share in shares.items() if share})
-
-
-STRATEGIES = {  # name: shares of kinds of question-passage batch, given alpha
-    "X-X": lambda alpha: {Kind("mixed"): 1},
-    "X-X-mono": lambda alpha: {Kind("mono"): 1},
-    "X-Y": lambda alpha: {Kind("cross"): 1},
-    "Hybrid": lambda alpha: {Kind("mono"): alpha, Kind("cross"): 1 - alpha},
-    "En-En": lambda alpha: {Kind("mono", languages=("en",)): 1},
-}
-REASONING = {"mixed": {"mixed": 1}, "mono": {"mono": 1}, "cross": {"cross": 1}, "hybrid": {"mono": 0.5, "cross": 0.5}}
-
-
-def strategy(name, alpha=0.5, rho=0.0, reasoning="hybrid"):
-    """The strategy called ``name`` (a key of STRATEGIES) as a Mixture.
-
-    alpha: Hybrid's share of monolingual batches, the rest is cross-lingual.
-    rho: share of reasoning batches; reasoning: how those are paired (a key of REASONING).
-    Raises ValueError for an unknown name or a share outside 0 to 1.
-    """
-    for what, value, table in (("strategy", name, STRATEGIES), ("reasoning pairing", reasoning, REASONING)):
-        if value not in table:
-            raise ValueError(f"{what} {value!r} is unknown; choose from {list(table)}")
-    for what, share in (("alpha", alpha), ("rho", rho)):
-        if not 0 <= share <= 1:
-            raise ValueError(f"{what} = {share} is outside 0 to 1")
-    shares = {kind: (1 - rho) * share for kind, share in STRATEGIES[name](alpha).items()}
-    shares |= {Kind(pairing, "reasoning"): rho * share for pairing, share in REASONING[reasoning].items()}
-    return Mixture(shares)
 
 
 class Index:
     """What the sampler knows of a table: codes, no texts, so that it stays small. rows: a datasets.Dataset with the
-    columns item, group, language, task and hashes, as corpora.table makes them."""
+    columns item, group, language, task and hashes, see data.table."""
 
     def __init__(self, rows):
         self.item, items = codes(rows, "item")                               # (rows,)
@@ -92,9 +29,8 @@ class Index:
         self.language, languages = codes(rows, "language")
         self.task, tasks = codes(rows, "task")
         self.languages, self.tasks = languages.to_pylist(), tasks.to_pylist()
-        cells = (self.item.astype(np.int64) * len(languages) + self.language) * len(tasks) + self.task
-        cells.sort()
-        if (cells[1:] == cells[:-1]).any():
+        places = (self.item.astype(np.int64) * len(languages) + self.language) * len(tasks) + self.task
+        if len(np.unique(places)) < len(places):
             raise ValueError("an item occurs twice in one language: give each question an id of its own")
         # Texts as 64-bit hashes: of the query, and of the candidates that a row brings, its passage and negatives.
         self._hashes, self._start = text_hashes(rows)
@@ -111,11 +47,11 @@ class Index:
         """The rows of the same item and task, in other languages of the kind, that have a passage."""
         item = self.item[row]
         rows = self._by_item[self._item_start[item]:self._item_start[item + 1]]
-        return rows[(self.language[rows] != self.language[row]) & self.answers[rows] & self._of(kind, rows)]
+        return rows[(self.language[rows] != self.language[row]) & self.answers[rows] & self._belong(kind, rows)]
 
     def pool(self, kind):
         """{language code: rows whose query may open a pair of this kind}."""
-        rows = np.flatnonzero(self._of(kind, slice(None)))
+        rows = np.flatnonzero(self._belong(kind, slice(None)))
         if kind.pairing == "cross":  # the item must have a passage in a second language
             answered = np.bincount(self.item[rows], self.answers[rows], minlength=self.item.max(initial=-1) + 1)
             rows = rows[self.asks[rows] & (answered[self.item[rows]] > self.answers[rows])]
@@ -125,13 +61,29 @@ class Index:
 
     def sizes(self, kind):
         """Passages of a kind in each language, (languages,)."""
-        return np.bincount(self.language[self._of(kind, slice(None)) & self.answers], minlength=len(self.languages))
+        return np.bincount(self.language[self._belong(kind, slice(None)) & self.answers], minlength=len(self.languages))
 
-    def _of(self, kind, rows):
+    def _belong(self, kind, rows):
         """Which of some rows have the task and a language of a kind."""
         task = self.tasks.index(kind.task) if kind.task in self.tasks else -1
         allowed = np.array([kind.languages is None or name in kind.languages for name in self.languages], bool)
         return (self.task[rows] == task) & allowed[self.language[rows]]
+
+
+def spread(shares, count, random):
+    """``count`` numbers of shares in random order, each as often as its share says, over any stretch: (count,).
+
+    The next number is drawn with probabilities in proportion to how far each share is behind. So the count of share s
+    in the first n numbers is below s n + 1; if all s n are whole numbers, it is s n; for two shares it is within 1 of
+    s n, whatever n.
+    """
+    shares = np.asarray(shares, float) / np.sum(shares)
+    drawn, counts = np.zeros(count, int), np.zeros(len(shares))
+    for place in range(count):
+        behind = np.round(np.maximum(shares * (place + 1) - counts, 0), 9)
+        drawn[place] = random.choice(len(shares), p=behind / behind.sum())
+        counts[drawn[place]] += 1
+    return drawn
 
 
 @dataclass
@@ -145,52 +97,130 @@ class _Queue:
     next: int = 0  # of the order; the rows before it were taken, or passed over and wait
     passed: list = field(default_factory=list)
 
-    def take(self, fits):
-        """The first row for which ``fits(row)`` is true; None if no row is."""
+    def take(self, match):
+        """(row, partner) of the first row to which ``match(row)`` finds a partner; None if there is no such row."""
         for place, row in enumerate(self.passed):
-            if fits(row):
-                return self.passed.pop(place)
+            if (partner := match(row)) is not None:
+                return self.passed.pop(place), partner
         for refill in (False, True):
             if refill:
                 self.order, self.next = self.random.permutation(self.rows), 0
             while self.next < len(self.order):
                 row = int(self.order[self.next])
                 self.next += 1
-                if fits(row):
-                    return row
+                if (partner := match(row)) is not None:
+                    return row, partner
                 self.passed.append(row)
         del self.passed[-len(self.rows):]  # the second round, which was in vain
         return None
 
 
-class HybridBatchSampler(Sampler):
+class _Batch:
+    """Pairs of which no two share a group, a query or a candidate text."""
+
+    def __init__(self, index):
+        self.index, self.pairs = index, []
+        self.groups, self.queries, self.candidates = set(), set(), set()
+
+    def accepts(self, row):
+        return self.index.group[row] not in self.groups and self.index.query[row] not in self.queries
+
+    def accepts_partner(self, row):
+        return self.candidates.isdisjoint(self.index.candidates(row))
+
+    def add(self, row, partner):
+        self.pairs.append((row, partner))
+        self.groups.add(self.index.group[row])
+        self.queries.add(self.index.query[row])
+        self.candidates.update(self.index.candidates(partner))
+
+
+class _Stream:
+    """Batches of one kind, without end. Its random numbers are its own, so that the batches of a kind are the same
+    whatever other kinds a strategy has."""
+
+    def __init__(self, index, kind, pairs, sampling, seed, epoch):
+        self.index, self.kind, self.pairs, self.by_size = index, kind, pairs, sampling == "size"
+        self.random = np.random.default_rng([seed, epoch, zlib.crc32(str(kind).encode())])
+        self.pool, self.sizes = index.pool(kind), index.sizes(kind)
+        self.queues = {code: _Queue(rows, self.random) for code, rows in self.pool.items()}
+
+    def next(self):
+        """(pairs, 2) row numbers."""
+        for _ in range(ATTEMPTS):
+            if (pairs := self._draw()) is not None:
+                return np.array(pairs)
+        raise ValueError(f"found no {self.pairs} pairs for a {self.kind} batch whose passages have no text in common: "
+                         f"make the batch smaller")
+
+    def _draw(self):
+        """Pairs of one batch; None at a dead end, where another draw may do better."""
+        batch = _Batch(self.index)
+        weights = {code: float(len(rows)) if self.by_size else 1.0 for code, rows in self.pool.items()}
+        if self.kind.pairing == "mono":
+            code = self._choose(weights)
+            weights = {code: weights[code]}
+        while len(batch.pairs) < self.pairs:
+            if not weights:
+                return None
+            code = self._choose(weights)
+            taken = self.queues[code].take(lambda row: self._partner(batch, row))
+            if taken is None:
+                del weights[code]  # nothing left in this language that may join this batch
+            else:
+                batch.add(*taken)
+        return batch.pairs
+
+    def _choose(self, weights):
+        total = sum(weights.values())
+        return list(weights)[self.random.choice(len(weights), p=[weight / total for weight in weights.values()])]
+
+    def _partner(self, batch, row):
+        """The passage row that joins a batch with this query row; None if there is none."""
+        if not batch.accepts(row):
+            return None
+        partners = self._cross_partners(row) if self.kind.pairing == "cross" else [row]
+        return next((partner for partner in partners if batch.accepts_partner(partner)), None)
+
+    def _cross_partners(self, row):
+        """The rows in other languages that may answer a query row: one drawn, then the others."""
+        others = self.index.partners(self.kind, row)
+        sizes = self.sizes[self.index.language[others]]
+        drawn = self.random.choice(len(others), p=sizes / sizes.sum() if self.by_size else None)
+        return [others[drawn], *others[:drawn], *others[drawn + 1:]]
+
+
+class HybridBatchSampler(SetEpochMixin, Sampler):
     """Batches of one kind each, drawn from a strategy, for a stock DataLoader.
 
     Yields lists of 2 * ``pairs`` row numbers: query row, passage row, query row, ... so that a batch can be cut
     between ranks without cutting a pair.
 
+    The question-passage batches of a seed are one stream, whatever else a strategy has: batches of other tasks take
+    the place of some of them. So two strategies with the same seed differ in those batches only (common random numbers).
+
     rows: the table (or its Index). strategy: a Mixture. pairs: pairs in a batch.
     batches: batches in an epoch; None takes as many as give one pair for each row.
-    languages: "uniform" draws languages alike, "size" by their numbers of rows.
+    sampling: "uniform" draws languages alike, "size" by their numbers of rows.
+    schedule: "interleaved" spreads the batches of other tasks evenly, "late" puts them last.
     seed, epoch: they alone decide the batches, so an epoch is resumed by skipping the batches already seen.
     Raises ValueError if some kind cannot fill a batch, naming the kind and a remedy.
     """
 
-    def __init__(self, rows, strategy, pairs, batches=None, seed=0, languages="uniform"):
+    def __init__(self, rows, strategy, pairs, batches=None, seed=0, sampling="uniform", schedule="interleaved"):
+        super().__init__()
         self.index = rows if isinstance(rows, Index) else Index(rows)
-        if languages not in ("uniform", "size"):
-            raise ValueError(f"languages = {languages!r}; choose 'uniform' or 'size'")
         if pairs < 2:
             raise ValueError(f"a batch of {pairs} pair has no negatives; use 2 pairs or more")
-        self.strategy, self.pairs, self.languages, self.seed, self.epoch = strategy, pairs, languages, seed, 0
+        self.strategy, self.pairs, self.seed, self.sampling = Mixture(strategy), pairs, seed, sampling
+        self.late = schedule == "late"
         self.batches = batches or max(1, len(self.index.item) // pairs)
         self.batch_size, self.drop_last = 2 * pairs, True  # in rows, as the DataLoader counts
-        self.pools = {kind: self.index.pool(kind) for kind in strategy}
-        self.sizes = {kind: self.index.sizes(kind) for kind in strategy}
-        for kind, pool in self.pools.items():
-            self._check(kind, pool)
+        for kind in self.strategy:
+            self._check(kind)
 
-    def _check(self, kind, pool):
+    def _check(self, kind):
+        pool = self.index.pool(kind)
         if not pool:
             raise ValueError(f"the table has no rows for {kind} batches: add such rows or set their share to 0")
         parts = pool.items() if kind.pairing == "mono" else [(None, np.concatenate(list(pool.values())))]
@@ -201,9 +231,6 @@ class HybridBatchSampler(Sampler):
                 raise ValueError(f"{kind} batches of {self.pairs} pairs need as many groups, but there are {groups}"
                                  f"{where}: make the batch smaller or leave {'it' if where else 'the kind'} out")
 
-    def set_epoch(self, epoch):
-        self.epoch = epoch
-
     def __len__(self):
         return self.batches
 
@@ -213,62 +240,39 @@ class HybridBatchSampler(Sampler):
 
     def draw(self):
         """Yield (kind, pairs) for each batch of the epoch; pairs: (pairs, 2) row numbers."""
-        random = np.random.default_rng([self.seed, self.epoch])
-        kinds = list(self.strategy)
-        schedule = random.choice(len(kinds), self.batches, p=[self.strategy[kind] for kind in kinds])
-        queues = {kind: {code: _Queue(rows, random) for code, rows in self.pools[kind].items()} for kind in kinds}
-        for choice in schedule:
-            kind = kinds[choice]
-            drawn = (self._batch(kind, queues[kind], random) for _ in range(ATTEMPTS))
-            pairs = next((pairs for pairs in drawn if pairs is not None), None)
-            if pairs is None:
-                raise ValueError(f"found no {self.pairs} pairs for a {kind} batch whose passages have no text in "
-                                 f"common: make the batch smaller")
+        streams = {kind: _Stream(self.index, kind, self.pairs, self.sampling, self.seed, self.epoch)
+                   for kind in self.strategy}
+        for main, kind in self.plan():
+            pairs = streams[main].next()
+            if kind is not main:  # it takes the place of that batch
+                pairs = streams[kind].next()
             yield kind, pairs
 
-    def _batch(self, kind, queues, random):
-        codes, index = list(queues), self.index
-        weights = np.array([len(self.pools[kind][code]) if self.languages == "size" else 1.0 for code in codes])
-        if kind.pairing == "mono":
-            weights *= np.arange(len(codes)) == random.choice(len(codes), p=weights / weights.sum())
-        pairs, groups, queries, candidates, partner = [], set(), set(), set(), None
-
-        def fits(row):
-            """Whether a pair opened by this query row may join the batch; notes its partner."""
-            nonlocal partner
-            if index.group[row] in groups or index.query[row] in queries:
-                return False
-            for partner in [row] if kind.pairing != "cross" else self._partners(kind, row, random):
-                if candidates.isdisjoint(index.candidates(partner)):
-                    return True
-            return False
-
-        while len(pairs) < self.pairs:
-            if not weights.any():
-                return None  # a dead end; another draw may do better
-            place = random.choice(len(codes), p=weights / weights.sum())
-            row = queues[codes[place]].take(fits)
-            if row is None:  # nothing left in this language that may join this batch
-                weights[place] = 0
-                continue
-            pairs.append((row, partner))
-            groups.add(index.group[row])
-            queries.add(index.query[row])
-            candidates.update(index.candidates(partner))
-        return np.array(pairs)                                         # (pairs, 2)
-
-    def _partners(self, kind, row, random):
-        """The rows that may answer a query row: one drawn, then the others."""
-        others = self.index.partners(kind, row)
-        sizes = self.sizes[kind][self.index.language[others]]
-        drawn = random.choice(len(others), p=sizes / sizes.sum() if self.languages == "size" else None)
-        return [others[drawn], *others[:drawn], *others[drawn + 1:]]
+    def plan(self):
+        """[(main, kind)] of the epoch's batches: the kind of the question-passage batch that stands there, and the kind
+        that is drawn in its place, the same unless it is of another task."""
+        first = "qa" if "qa" in self.strategy.tasks else self.strategy.tasks[0]
+        main = [kind for kind in self.strategy if kind.task == first]
+        added = [kind for kind in self.strategy if kind.task != first]
+        random = np.random.default_rng([self.seed, self.epoch, 0])
+        numbers = spread([self.strategy[kind] for kind in main], self.batches, random)
+        replaced = np.zeros(self.batches, bool)
+        if share := sum(self.strategy[kind] for kind in added):
+            random = np.random.default_rng([self.seed, self.epoch, 1])
+            if self.late:
+                replaced[self.batches - round(share * self.batches):] = True
+            else:
+                places = np.argsort(numbers, kind="stable")  # kind by kind, so that of each the same share is replaced
+                replaced[places] = spread([1 - share, share], self.batches, random) == 1
+            order = iter(spread([self.strategy[kind] for kind in added], int(replaced.sum()), random))
+        planned = [main[number] for number in numbers]
+        return [(kind, added[next(order)] if other else kind) for kind, other in zip(planned, replaced)]
 
 
-def explain(rows, strategy, pairs, batches, seed=0, languages="uniform"):
+def explain(rows, strategy, pairs, batches, seed=0, sampling="uniform", schedule="interleaved"):
     """What a strategy would draw, as a table for figures: a row per pair with batch, slot, kind, item, group,
     query_language, passage_language."""
-    sampler = HybridBatchSampler(rows, strategy, pairs, batches, seed, languages)
+    sampler = HybridBatchSampler(rows, strategy, pairs, batches, seed, sampling, schedule)
     return pd.DataFrame([
         dict(batch=batch, slot=slot, kind=str(kind), item=query["item"], group=query["group"],
              query_language=query["language"], passage_language=passage["language"])

@@ -1,71 +1,95 @@
-"""Intervals, paired tests and corrections.
+"""Intervals, paired tests and corrections: one engine for notebooks and studies.
 
-Questions on one passage are not independent: whole groups of queries are resampled and flipped, never single ones.
+Questions on one passage are not independent, and neither are two trainings: groups of queries and seeds are both sources
+of error. The standard error of a figure is the root of the variance over groups plus the variance over seeds, its
+degrees of freedom are Satterthwaite's (1946), intervals and p-values are those of Student's t. A permutation test over
+groups, which takes the trained models as given, stands beside as a second column.
+
+A figure is a weighted mean over groups of queries: values (seeds, groups), weights (groups,) that sum to 1. An encoder
+that is not trained has one row, and no variance over seeds.
 """
 
 import numpy as np
 import pandas as pd
+from scipy import stats
+
+from hybrid_batch.metrics import PAIR, QUERY_METRICS
+
+LEVEL, POWER, MARGIN = 0.95, 0.8, 0.005  # margin of mAP: "not worse" is said of an interval above minus this
 
 
-def cell_sums(scores, measure):
-    """Sums and counts of a measure by group and cell, a cell being a (setting, query language, passage language):
-    (sums, counts, cells), arrays (groups, cells) and the cells' index. scores: as metrics.per_query returns them."""
-    keys = ["setting", "query_language", "passage_language"]
-    known = scores[scores[measure].notna()]
-    table = known.pivot_table(index="group", columns=keys, values=measure, aggfunc=["sum", "count"], fill_value=0)
-    return table["sum"].to_numpy(float), table["count"].to_numpy(float), table["sum"].columns
+def by_group(scores, figure, language="all"):
+    """The values of one run by groups of queries: (groups, values, weights), each (groups,); the figure, a macro mean
+    over settings, is the sum of value times weight. scores: see metrics.per_query; figure: such as "Mo map"; language:
+    of the queries."""
+    setting, metric = figure.split(" ")
+    rows = scores[(scores.setting == setting) & scores[metric].notna()]
+    rows = rows if language == "all" else rows[rows.query_language == language]
+    table = rows.pivot_table(index="group", columns=PAIR, values=metric, aggfunc=["sum", "count"], fill_value=0)
+    sums, counts = table["sum"].to_numpy(float), table["count"].to_numpy(float)        # (groups, language pairs)
+    weights = (counts / counts.sum(axis=0)).mean(axis=1)
+    with np.errstate(invalid="ignore"):  # infinite ranks: a passage that was not found
+        values = (sums / counts.sum(axis=0)).mean(axis=1) / weights
+    return table.index.to_numpy(), values, weights
 
 
-def _macro(sums, counts, weights, cells):
-    """Macro means under weights (draws, groups): a column per setting."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = (weights @ sums) / (weights @ counts)                  # (draws, cells)
-    settings = cells.get_level_values("setting")
-    return {s: np.nanmean(means[:, settings == s], axis=1) for s in settings.unique()}
+def stacked(runs_scores, figure, language="all"):
+    """(values (seeds, groups), weights) of several runs on the same queries. Raises ValueError if they are not."""
+    parts = [by_group(scores, figure, language) for scores in runs_scores]
+    groups, _, weights = parts[0]
+    for other, _, its_weights in parts[1:]:
+        if not (np.array_equal(groups, other) and np.allclose(weights, its_weights)):
+            raise ValueError("the two systems were not scored on the same queries")
+    return np.stack([values for _, values, _ in parts]), weights
 
 
-def bootstrap(scores, measure, draws=1000, level=0.95, seed=0):
-    """Percentile intervals of the macro figures, groups drawn with replacement: a table indexed by setting with
-    value, low, high, groups (n resampled)."""
-    sums, counts, cells = cell_sums(scores, measure)
-    groups = len(sums)
-    weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), draws)
-    drawn = _macro(sums, counts, weights.astype(float), cells)
-    value = _macro(sums, counts, np.ones((1, groups)), cells)
-    tail = (1 - level) / 2
-    return pd.DataFrame({s: dict(value=value[s][0], low=np.quantile(drawn[s], tail),
-                                 high=np.quantile(drawn[s], 1 - tail), groups=groups) for s in drawn}).T
+def estimate(values, weights, trained=True, level=LEVEL):
+    """A figure: value, low, high, se, df, groups and seeds. values: (seeds, groups). With one seed of a trained encoder
+    the variance between trainings is not measured, and the interval is that of this training."""
+    values, weights = _used(values, weights)
+    sources = [_group_variance(values.mean(axis=0), weights)]
+    if trained:
+        sources += _seed_variance(values @ weights)
+    return _interval(float(values.mean(axis=0) @ weights), sources, level) | dict(groups=values.shape[1], seeds=len(values))
 
 
-def compare(first, second, measure, draws=10_000, level=0.95, seed=0):
-    """Two systems on the same queries: difference (second - first) of the macro figures.
+def difference(first, second, weights, trained=(True, True), paired=False, level=LEVEL, draws=10_000, seed=0):
+    """Two systems on the same groups, second - first: difference, low, high, se, df, p (two-sided, of t), p_permutation,
+    groups and seeds.
 
-    Returns a table indexed by setting: difference, low, high (bootstrap over groups)
-    and p, from a paired randomisation test that swaps the two systems' scores group by
-    group (two-sided, counting the observed arrangement, so p is never 0).
-    Raises ValueError if the two were not scored on the same queries.
+    first, second: (seeds, groups) values; the numbers of seeds may differ. trained: of each, whether seeds are a source
+    of error. paired: the runs of one seed share their question-passage batches, so the difference is taken seed by seed
+    and its variance over seeds replaces the sum of both sides'. The permutation test swaps the mean scores of the two
+    systems group by group and counts the observed arrangement, so its p is never 0.
     """
-    first, second = first[first[measure].notna()], second[second[measure].notna()]
-    keys = ["setting", "group", "item", "query_language", "passage_language"]
-    if not (pd.MultiIndex.from_frame(first[keys]).sort_values()
-            .equals(pd.MultiIndex.from_frame(second[keys]).sort_values())):
-        raise ValueError("the two systems were not scored on the same queries")
-    a, counts, cells = cell_sums(first, measure)
-    b, _, _ = cell_sums(second, measure)
-    groups, random = len(a), np.random.default_rng(seed)
-    weights = random.multinomial(groups, np.full(groups, 1 / groups), draws).astype(float)
-    observed = _macro(b - a, counts, np.ones((1, groups)), cells)
-    drawn = _macro(b - a, counts, weights, cells)
-    signs = random.choice([-1.0, 1.0], (draws, groups))
-    flipped = (signs @ (b - a)) / counts.sum(axis=0)                   # (draws, cells)
-    settings = cells.get_level_values("setting")
-    tail, result = (1 - level) / 2, {}
-    for s, value in observed.items():
-        under_null = np.abs(flipped[:, settings == s].mean(axis=1))
-        p = (1 + np.sum(under_null >= abs(value[0]) - 1e-12)) / (1 + draws)
-        result[s] = dict(difference=value[0], low=np.quantile(drawn[s], tail),
-                         high=np.quantile(drawn[s], 1 - tail), p=p, groups=groups)
-    return pd.DataFrame(result).T
+    (first, used), (second, _) = _used(first, weights), _used(second, weights)
+    if paired and len(first) != len(second):
+        raise ValueError(f"paired seeds: one side has {len(first)} seeds, the other {len(second)}; give both the same")
+    apart = second.mean(axis=0) - first.mean(axis=0)                                    # (groups,)
+    sources = [_group_variance(apart, used)]
+    if paired:
+        sources += _seed_variance((second - first) @ used)
+    else:
+        for values, is_trained in ((first, trained[0]), (second, trained[1])):
+            sources += _seed_variance(values @ used) if is_trained else []
+    made = _interval(float(apart @ used), sources, level)
+    made["p"] = float(2 * stats.t.sf(abs(made["value"]) / made["se"], made["df"])) if made["se"] else float(
+        made["value"] == 0)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws, len(apart)))
+    extreme = np.abs(signs @ (apart * used)) >= abs(made["value"]) - 1e-12
+    return {"difference": made.pop("value"), **made, "p_permutation": float((1 + extreme.sum()) / (1 + draws)),
+            "groups": len(apart), "seeds": min(len(first), len(second))}
+
+
+def family(rows, level=LEVEL):
+    """A family of differences as a table, with p_holm, significant, and detectable: the least difference that would be
+    seen with power .8 at the level that Holm's first step really uses."""
+    table = pd.DataFrame(rows)
+    table["p_holm"] = holm(table.p)
+    table["significant"] = table.p_holm < 1 - level
+    first_step = 1 - (1 - level) / (2 * len(table))
+    table["detectable"] = table.se * (stats.t.ppf(first_step, table.df) + stats.t.ppf(POWER, table.df))
+    return table
 
 
 def holm(p):
@@ -78,69 +102,53 @@ def holm(p):
     return adjusted
 
 
-def by_group(scores):
-    """Scores of a run by groups of queries, small enough to keep: (values, weights), tables with a row a group and a
-    column a figure (setting, language or "all", measure); by language mAP alone. The figure is the sum over groups of
-    value times weight, and the weights of a figure sum to 1. Languages are those of the queries. scores: see
-    metrics.per_query."""
-    values, weights = {}, {}
-    measures = [name for name in scores if name in ("map", "recall@1", "recall@10", "rank_distance")]
-    for measure in measures:
-        sums, counts, cells = cell_sums(scores, measure)
-        groups = np.sort(scores.group[scores[measure].notna()].unique())
-        share, total = counts / counts.sum(axis=0), sums / counts.sum(axis=0)  # (groups, cells)
-        setting, language = (cells.get_level_values(name) for name in ("setting", "query_language"))
-        for part in setting.unique():
-            for chosen in ["all", *language.unique()] if measure == "map" else ["all"]:
-                here = (setting == part) & ((language == chosen) | (chosen == "all"))
-                weight = pd.Series(share[:, here].mean(axis=1), groups)
-                values[part, chosen, measure] = pd.Series(total[:, here].mean(axis=1), groups) / weight.where(weight > 0)
-                weights[part, chosen, measure] = weight
-    return pd.DataFrame(values), pd.DataFrame(weights).fillna(0)
+def estimates(systems, figures, trained=lambda name: True):
+    """A table of figures: a row per (system, figure). systems: {name: [scores of a run, one a seed]}."""
+    rows = []
+    for name, runs in systems.items():
+        for figure in figures:
+            rows.append(dict(system=name, figure=figure) | estimate(*stacked(runs, figure), trained=trained(name)))
+    return pd.DataFrame(rows)
 
 
-def _resampled(runs, weights, draws, seed):
-    """Means of runs (seeds, groups) with seeds and groups both drawn with replacement: (draws,)."""
-    random = np.random.default_rng(seed)
-    seeds, groups = runs.shape
-    drawn = random.multinomial(groups, np.full(groups, 1 / groups), draws) * weights      # (draws, groups)
-    chosen = random.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds          # (draws, seeds)
-    return np.einsum("ds,sg,dg->d", chosen, runs, drawn, optimize=True) / drawn.sum(axis=1)
+def compare(first, second, figures, trained=(True, True), paired=False, draws=10_000):
+    """Two systems in several figures: a list of dicts for ``family``. first, second: lists of scores, one a seed.
+    Raises ValueError if the two were not scored on the same queries."""
+    rows = []
+    for figure in figures:
+        values, weights = stacked([*first, *second], figure)
+        rows.append(dict(figure=figure) | difference(values[:len(first)], values[len(first):], weights, trained, paired,
+                                                     draws=draws))
+    return rows
 
 
-def interval(runs, weights, draws=2000, level=0.95, seed=0):
-    """A figure of several runs that differ in the seed alone: value, low, high, with groups of queries and seeds both
-    resampled. runs: (seeds, groups) values; weights: (groups,), see by_group. Groups without weight are left out."""
+def is_paired_metric_better(row):
+    """Whether the second of two compared systems is better by the direction of the metric; None if neither is."""
+    metric = QUERY_METRICS[row["figure"].split(" ")[1]]
+    return (row["difference"] < 0) == metric.lower_is_better
+
+
+def _used(values, weights):
     used = weights > 0
-    drawn = _resampled(runs[:, used], weights[used], draws, seed)
-    tail = (1 - level) / 2
-    return {"value": float(runs[:, used].mean(axis=0) @ weights[used]), "low": float(np.quantile(drawn, tail)),
-            "high": float(np.quantile(drawn, 1 - tail)), "groups": int(used.sum()), "seeds": len(runs)}
+    return np.atleast_2d(np.asarray(values, float))[:, used], weights[used] / weights[used].sum()
 
 
-def difference(first, second, weights, draws=10_000, level=0.95, seed=0):
-    """Two systems, second - first: difference, low, high (groups and the seeds of each resampled), p of a paired
-    randomisation test (two-sided; the mean over seeds, signs flipped group by group), effect, the mean over groups in
-    their standard deviations, and detectable, the least difference that would be seen with power .8 at level .05.
+def _group_variance(values, weights):
+    """(variance of a weighted mean over groups, linearised as for a ratio of sums; degrees of freedom)."""
+    groups = len(values)
+    spread = np.sum((weights * (values - values @ weights)) ** 2)
+    return (spread * groups / (groups - 1), groups - 1) if groups > 1 else (np.nan, 1)
 
-    first, second: (seeds, groups) values on the same groups, the number of seeds may differ; weights: (groups,).
-    """
-    used = weights > 0
-    first, second, weights = first[:, used], second[:, used], weights[used] / weights[used].sum()
-    apart = second.mean(axis=0) - first.mean(axis=0)                                      # (groups,)
-    random = np.random.default_rng(seed)
-    observed = apart @ weights
-    flipped = np.abs(random.choice([-1.0, 1.0], (draws, len(apart))) @ (apart * weights))
-    groups, drawn = len(apart), np.zeros(2000)
-    picked = random.multinomial(groups, np.full(groups, 1 / groups), len(drawn)) * weights
-    for runs, sign in ((first, -1), (second, 1)):
-        chosen = random.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), len(drawn)) / len(runs)
-        drawn += sign * np.einsum("ds,sg,dg->d", chosen, runs, picked, optimize=True) / picked.sum(axis=1)
-    tail = (1 - level) / 2
-    centred = apart - observed
-    spread = np.sqrt(np.sum(weights * centred ** 2))
-    return {"difference": float(observed), "low": float(np.quantile(drawn, tail)),
-            "high": float(np.quantile(drawn, 1 - tail)),
-            "p": float((1 + np.sum(flipped >= abs(observed) - 1e-12)) / (1 + draws)),
-            "effect": float(observed / spread) if spread else 0.0, "detectable": float(2.8 * drawn.std()),
-            "groups": groups, "seeds": min(len(first), len(second))}
+
+def _seed_variance(means):
+    """[(variance of the mean of some seeds, degrees of freedom)]; [] for one seed, of which nothing is known."""
+    return [(np.var(means, ddof=1) / len(means), len(means) - 1)] if len(means) > 1 else []
+
+
+def _interval(value, sources, level):
+    variance = sum(part for part, _ in sources)
+    parts = sum(part ** 2 / df for part, df in sources)
+    df = variance ** 2 / parts if parts else float("inf")
+    se = float(np.sqrt(variance))
+    reach = float(stats.t.ppf((1 + level) / 2, df)) * se
+    return dict(value=value, low=value - reach, high=value + reach, se=se, df=float(df))

@@ -33,6 +33,21 @@ def replacing(path):
         os.replace(partial, path)
 
 
+@contextlib.contextmanager
+def resumable(folder):
+    """Yield a folder to work in that becomes ``folder`` when the block ends. If the block raises, or the process dies,
+    what is there is found again by the next one. Other processes wait; whoever comes when the folder is there gets None."""
+    folder = Path(folder)
+    with lock(folder.with_name(f".{folder.name}.lock")):
+        if folder.exists():
+            yield None
+        else:
+            partial = folder.with_name(f".{folder.name}")
+            partial.mkdir(parents=True, exist_ok=True)
+            yield partial
+            os.replace(partial, folder)
+
+
 def write(path, text):
     """Write a text, or a stream of its parts, to a file."""
     with replacing(path) as partial, open(partial, "w", encoding="utf-8") as stream:

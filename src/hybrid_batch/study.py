@@ -1,340 +1,202 @@
-"""Experiments: train, evaluate, keep what was measured; and grids of them.
+"""Studies: a grid of experiments in one YAML file, run by one command; its results are small enough to commit.
 
-An experiment is trained and measured once: its folder under runs/experiments is named after what it is and a
-fingerprint of all that could change its result, so asking for it again reads it.
+A study, studies/NAME.yaml, has *parts*, each with *conditions*, each trained with several seeds. A run leaves its rows in
+results/NAME, see rows. Runs are made one after the other, by several processes of this machine, or on a Ray cluster; any
+number of commands may work on one study at once, and none makes what another has made or is making.
 """
 
-import copy
-import functools
-import hashlib
-import importlib.metadata
-import json
-import os
-import shutil
+import concurrent.futures
+import contextlib
+import multiprocessing
 import time
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
+import filelock
+import torch
+import yaml
 
-from hybrid_batch import alignment, metrics, statistics
-from hybrid_batch.data import corpora, files, hygiene
-from hybrid_batch.data.benchmarks import load_benchmark
-from hybrid_batch.data.probes import load_probes
-from hybrid_batch.environment import code_checksum, device_name, environment, quiet
-from hybrid_batch.settings import Settings
+from hybrid_batch import config, experiment, paths, rows, storage
 
-RUNS = corpora.ROOT / "runs"
-SHUFFLED = "shuffled"
-MEASURES = ("map", "recall@1", "recall@10", "rank_distance")
+PART = ("seeds", "conditions", "by_language")  # what a part has besides parameters of its experiments
+STUDY = ("base", "seeds", "corpora", "experiment", "parts", "comparisons")
+COMPARISON = ("part", "figures", "pairs", "benchmarks", "primary", "paired")
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """What to train on what, and what to measure it with. strategy None measures the encoder untrained.
-    corpus, reasoning_corpus, validation: names, see corpora.load_corpus, as are data, limit and consent; validation
-    None takes what the corpus holds out.
-    answers="shuffled" is the control in which reasoning batches teach a wrong option of each item as the right one.
-    reasoning_corpus: what is drawn at share rho; of other tasks too, as a control. reasoning_limit: as limit, for it.
-    cleaned_of: benchmarks whose texts are left out of what it trains on, besides those that it is measured on.
-    unseen: languages that are measured, not trained on. subset: languages whose pool alone is searched, too.
-    means_removed: whether it is measured with the means of languages removed, too.
-    probes: whether the alignment of the space is measured, too, see alignment.
-    interpolation: weights w at which the encoder before and after training, mixed, is measured too."""
+class Planned:
+    """A run that a study asks for."""
 
-    strategy: str | None
-    alpha: float = 0.5
-    rho: float = 0.0
-    reasoning: str = "hybrid"
-    answers: str = "right"
-    encoder: str = "offline-e5-small"
-    corpus: str = "encyclo11"
-    reasoning_corpus: str = "encyclo11-reasoning"
-    benchmarks: tuple = ("encyclo11",)
-    data: str | None = None
-    languages: tuple | None = None
-    cleaned_of: tuple = ()
-    unseen: tuple = ()
-    subset: tuple = ()
-    probes: bool = False
-    means_removed: bool = True
-    limit: int | None = None
-    reasoning_limit: int | None = None
-    consent: str | None = None
-    validation: str | None = None
-    interpolation: tuple = ()
-    keep_encoder: bool = False
-    settings: Settings = field(default_factory=Settings)
+    part: str
+    condition: str
+    experiment: config.Experiment
+    by_language: bool = False
 
     @property
-    def name(self):
-        """A short name for tables and figures, without the seed."""
-        if self.strategy is None:
-            return "untrained"
-        name = f"Hybrid({self.alpha:g})" if self.strategy == "Hybrid" else self.strategy
-        if self.rho:
-            name += f" + {self.rho:g} reasoning {self.reasoning}" + (", shuffled" if self.answers == SHUFFLED else "")
-        return name
+    def key(self):
+        return self.experiment.key
+
+    def __str__(self):
+        return f"{self.part}: {self.condition}, seed {self.experiment.training.seed}"
 
 
-@dataclass(frozen=True)
-class Run:
-    """What an experiment left in its folder."""
-
-    folder: Path
-
-    @functools.cached_property
-    def manifest(self):
-        return json.loads((self.folder / "manifest.json").read_text())
-
-    @property
-    def name(self):
-        return self.manifest["name"]
-
-    @property
-    def log(self):
-        """The trainer's log, see trainer.train."""
-        return pd.read_csv(self.folder / "log.csv")
-
-    def systems(self, benchmark):
-        """What was measured on a benchmark: "plain", "means removed", "interpolated w"."""
-        return list(self.manifest["benchmarks"][benchmark]["systems"])
-
-    def ranks(self, benchmark, system="plain"):
-        """The table of ranks that metrics explains."""
-        return pd.read_parquet(self._file(benchmark, system, "ranks.parquet"))
-
-    def top(self, benchmark, system="plain"):
-        """(query languages, (queries, 10) languages of the best passages)."""
-        table = pd.read_parquet(self._file(benchmark, system, "top.parquet"))
-        return table.pop("query_language").to_numpy(), table.to_numpy()
-
-    def vectors(self, benchmark, system="plain"):
-        """Passage vectors (passages, dim) and their languages."""
-        with np.load(self._file(benchmark, system, "vectors.npz")) as saved:
-            return saved["passages"].astype(np.float32), saved["languages"]
-
-    def scores(self, benchmark, system="plain"):
-        """Scores of every query, see metrics.per_query."""
-        return metrics.per_query(self.ranks(benchmark, system))
-
-    def _file(self, benchmark, system, what):
-        return self.folder / f"{Path(benchmark).name.replace(' ', '-')}.{system.replace(' ', '-')}.{what}"
-
-
-def run(experiment, cache=None):
-    """The Run of an experiment: read if it was made before, else trained and measured now. A folder appears only
-    when all in it is complete. An interrupted training goes on from its last checkpoint."""
-    quiet()
-    experiment = _canonical(experiment)
-    training, validation = load_training(experiment)
-    benchmarks = {name: load_benchmark(name, experiment.data, languages=experiment.languages)
-                  for name in experiment.benchmarks}
-    texts_left_out = [*benchmarks.values(), *(load_benchmark(name, experiment.data) for name in experiment.cleaned_of)]
-    checksums = [training and training.key, validation and validation.key, *(b.checksum for b in texts_left_out)]
-    identity = {**asdict(experiment), "checksums": checksums, "code": code_checksum(),
-                "torch": importlib.metadata.version("torch")}
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
-    slug = "".join(c if c.isalnum() or c in ".-" else "-" for c in experiment.name).strip("-")
-    folder = Path(cache or RUNS / "experiments") / f"{slug}-s{experiment.settings.seed}-{key}"
-    if (folder / "manifest.json").exists():
-        return Run(folder)
-    if training is not None:
-        training, validation = (hygiene.clean(part, texts_left_out) for part in (training, validation))
-        for name, number in training.about["contaminated"].items():
-            print(f"hygiene: {number} rows of {training.name} left out: they stand in {name}", flush=True)
-    partial = folder.with_name("." + folder.name)
-    partial.mkdir(parents=True, exist_ok=True)
-    _make(experiment, training, validation, benchmarks, partial)
-    os.replace(partial, folder)
-    return Run(folder)
-
-
-def _canonical(e):
-    """The experiment e with what does not apply to it left at its default, so that it is made once."""
-    if e.strategy is None:
-        return Experiment(None, encoder=e.encoder, benchmarks=e.benchmarks, data=e.data, languages=e.languages,
-                          subset=e.subset, probes=e.probes, means_removed=e.means_removed,
-                          settings=Settings(frozen_layers=e.settings.frozen_layers))
-    if not e.rho:
-        e = replace(e, reasoning="hybrid", answers="right", reasoning_corpus="encyclo11-reasoning", reasoning_limit=None)
-    if e.strategy == "Hybrid" and e.alpha in (0, 1):
-        e = replace(e, strategy="X-X-mono" if e.alpha else "X-Y")
-    return e if e.strategy == "Hybrid" else replace(e, alpha=0.5)
-
-
-def load_training(experiment):
-    """What an experiment trains on and what it looks at to stop early: two corpora. Of the experiment's languages a
-    corpus brings those that it has."""
-    if experiment.strategy is None:
-        return None, None
-
-    wanted = experiment.languages
-    if experiment.unseen:
-        wanted = [code for code in wanted or corpora.LANGUAGES if code not in experiment.unseen]
-
-    def load(name, split, limit=experiment.limit):
-        languages = corpora.having(name, wanted) or wanted  # none of them: says so
-        return corpora.load_corpus(name, split, languages, experiment.data, limit, consent=experiment.consent)
-
-    training = load(experiment.corpus, "train")
-    held_out = [name for name in experiment.corpus.split("+") if not name.endswith(".jsonl")]  # a file has no splits
-    held_out = experiment.validation or "+".join(held_out) or "encyclo11"
-    validation = load(held_out, "validation")
-    if experiment.rho:
-        extra = load(experiment.reasoning_corpus, "train", experiment.reasoning_limit or experiment.limit)
-        if set(extra.rows.unique("task")) != {"reasoning"}:  # a control: it takes the place of reasoning
-            extra = corpora.as_task(extra, "reasoning")
-        if experiment.answers == SHUFFLED:
-            extra = corpora.shuffle_answers(extra, experiment.settings.seed)
-        training = corpora.join(training, extra)
-    return training, validation
-
-
-def _make(experiment, training, validation, benchmarks, folder):
-    from hybrid_batch import encoders, retrieval, sampler, trainer  # torch is slow to import
-    start = time.time()
-    encoder = copy.deepcopy(_untrained(experiment.encoder))
-    encoders.freeze_layers(encoder, experiment.settings.frozen_layers)  # what they make is shared by all runs
-    mixture, steps = None, 0
-    if training is not None:
-        mixture = sampler.strategy(experiment.strategy, experiment.alpha, experiment.rho, experiment.reasoning)
-        before = encoders.parameters(encoder) if experiment.interpolation else None
-        log = trainer.train(encoder, training, mixture, experiment.settings, validation,
-                            folder / "checkpoints", resume=True)
-        log.to_csv(folder / "log.csv", index=False)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        steps = int(log.step.max())
-        if experiment.keep_encoder:
-            encoder.save(str(folder / "encoder"))
-    trained, result, probed = time.time(), Run(folder), None
-    after = encoders.parameters(encoder) if experiment.interpolation else None
-    measured = {name: dict(checksum=b.checksum, queries=len(b.queries), passages=len(b.passages), systems=[])
-                for name, b in benchmarks.items()}
-    for weight in (None, *experiment.interpolation):
-        if weight is not None:
-            encoders.interpolate(encoder, before, after, weight)
-            if experiment.keep_encoder:
-                encoder.save(str(folder / f"encoder-{weight:g}"))
-        for name, benchmark in benchmarks.items():
-            system = "plain" if weight is None else f"interpolated {weight:g}"
-            print(f"evaluating: {experiment.name}, {system}, on {name}", flush=True)
-            systems = {system: retrieval.embed(encoder, benchmark)}
-            if weight is None and experiment.means_removed:
-                systems["means removed"] = retrieval.remove_language_means(systems[system], benchmark)
-            for system, vectors in systems.items():
-                _keep(result, name, system, benchmark, vectors)
-                measured[name]["systems"].append(system)
-                measured[name].setdefault("space", {})[system] = _space(vectors, benchmark, experiment.probes)
-                if experiment.subset and system == "plain":
-                    part = f"{name} {' '.join(experiment.subset)}"
-                    chosen, inside = retrieval.only(benchmark, vectors, experiment.subset)
-                    _keep(result, part, system, chosen, inside)
-                    measured[part] = dict(checksum=benchmark.checksum, queries=len(chosen.queries),
-                                          passages=len(chosen.passages), systems=[system],
-                                          space={system: _space(inside, chosen, experiment.probes)})
-        if weight is None and experiment.probes:
-            probed = retrieval.probe(encoder, load_probes(experiment.data, experiment.languages))
-    manifest = {
-        "name": experiment.name, "experiment": asdict(experiment), "steps": steps,
-        "shares": {str(kind): share for kind, share in (mixture or {}).items()},
-        "corpus": training and dict(name=training.name, checksum=training.checksum, rows=len(training.rows),
-                                    **training.about),
-        "benchmarks": measured, "probes": probed, "device": device_name(encoder.device),
-        "seconds": {"training": round(trained - start, 1), "evaluation": round(time.time() - trained, 1)},
-        **environment()}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
-
-
-def _space(vectors, benchmark, probes):
-    space = dict(language_variance=alignment.language_variance(vectors.passages,
-                                                               benchmark.passages.language.to_numpy(str)))
-    return space | (dict(hubness=alignment.hubness(vectors.queries, vectors.passages)) if probes else {})
-
-
-def _keep(run, name, system, benchmark, vectors):
-    """Rank, and leave in the run's folder what its methods read."""
-    from hybrid_batch import retrieval
-    ranks, top = retrieval.rank(vectors, benchmark)
-    ranks.to_parquet(run._file(name, system, "ranks.parquet"))
-    table = pd.DataFrame(top, columns=[f"top{i + 1}" for i in range(top.shape[1])])
-    table["query_language"] = benchmark.queries.language
-    table.to_parquet(run._file(name, system, "top.parquet"))
-    np.savez(run._file(name, system, "vectors.npz"), passages=vectors.passages.astype(np.float16),
-             languages=benchmark.passages.language.to_numpy(str))
-
-
-@functools.lru_cache(maxsize=1)
-def _untrained(name):
-    """The encoder as it was loaded, for the runs of a grid to copy."""
-    from hybrid_batch import encoders
-    return encoders.load(name)
-
-
-def grid(experiments, cache=None):
-    """Runs of several experiments, in order; what is done already is read."""
-    runs = []
-    for number, experiment in enumerate(experiments, 1):
-        print(f"[{number}/{len(experiments)}] {experiment.name}, seed {experiment.settings.seed}", flush=True)
-        runs.append(run(experiment, cache))
-    return runs
-
-
-def seeds(experiment, numbers):
-    """The same experiment with each of several seeds."""
-    return [replace(experiment, settings=replace(experiment.settings, seed=seed)) for seed in numbers]
-
-
-def save_index(runs, path):
-    """Write down where runs lie, for other notebooks to find them."""
-    files.write(path, json.dumps([os.path.relpath(run.folder, corpora.ROOT) for run in runs], indent=1))
-
-
-def load_index(path):
-    """The runs that ``save_index`` wrote down; [] if there is no such file."""
-    path = corpora.ROOT / path
+def load(name):
+    """A study's file as a dict. ``base`` names another study, whose entries it takes over and changes; a part set to
+    null is left out. Raises ValueError that names what is wrong."""
+    path = paths.STUDIES / f"{name}.yaml"
     if not path.exists():
-        return []
-    runs = [Run(corpora.ROOT / folder) for folder in json.loads(path.read_text())]
-    if missing := [run.folder for run in runs if not (run.folder / "manifest.json").exists()]:
-        raise FileNotFoundError(f"{path} names the run {missing[0]}, which is gone: run 02_training again")
-    return runs
+        names = sorted(path.stem for path in paths.STUDIES.glob("*.yaml"))
+        raise ValueError(f"study {name!r} is unknown; choose from {', '.join(names)}")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config.check_names(content, STUDY, f"study {name!r}")
+    if "base" not in content:
+        return content
+    base = load(content.pop("base"))
+    for entry in ("corpora", "experiment"):
+        base[entry] = {**base.get(entry, {}), **content.pop(entry, {})}
+    for entry in ("parts", "comparisons"):
+        own, theirs = content.pop(entry, {}), base.get(entry, {})
+        merged = {key: own.get(key, {}) and {**body, **own[key]} if key in own else body for key, body in theirs.items()}
+        merged = {key: body for key, body in {**own, **merged}.items() if body}
+        base[entry] = {key: merged[key] for key in dict.fromkeys([*theirs, *own]) if key in merged}
+    return {**base, **content}
 
 
-def table(runs, benchmark, measures=MEASURES, draws=1000):
-    """Macro figures of runs with 95 % intervals over groups of queries: a row per (strategy, system, setting,
-    measure) with label, value, low, high, groups, seeds. Runs of one name are seeds: their scores are averaged
-    query by query first."""
-    rows = []
-    for (name, system), scores in by_system(runs, benchmark).items():
-        label = name if system == "plain" else f"{name}, {system}"
-        number = sum(run.name == name for run in runs)
-        for measure in measures:
-            for setting, row in statistics.bootstrap(scores, measure, draws).iterrows():
-                rows.append(dict(label=label, strategy=name, system=system, setting=setting, measure=measure,
-                                 **row, seeds=number))
-    return pd.DataFrame(rows)
+def plan(name, data=None):
+    """All runs of a study, in order: a list of Planned. A run may belong to several parts. Raises ValueError for an
+    entry that is unknown or impossible, before anything runs."""
+    content = load(name)
+    named, planned = content.get("corpora", {}), []
+    for part, body in content["parts"].items():
+        for condition, own in body["conditions"].items():
+            where = f"study {name!r}, {part}, {condition}"
+            values = {**content["experiment"], **{k: v for k, v in body.items() if k not in PART}, **(own or {})}
+            values["sources"] = _merged("sources", content["experiment"], body, own or {})
+            values["sources"] = {task: named.get(corpus, corpus) for task, corpus in values["sources"].items()}
+            try:
+                made = config.Experiment.of(**values, data=data)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
+            if bad := [benchmark for benchmark in made.benchmarks if "/" in benchmark]:
+                raise ValueError(f"{where}: benchmark {bad[0]!r}: give its name alone, and the folder that holds it as --data")
+            seeds = content.get("seeds") or body["seeds"] if made.strategy else [0]
+            by_language = bool(body.get("by_language"))
+            planned += [Planned(part, str(condition), one, by_language) for one in config.with_seeds(made, seeds)]
+    _check_comparisons(name, content, {(item.part, item.condition) for item in planned})
+    return planned
 
 
-def wide(table, columns=(("Mo", "map"), ("Cr", "map"), ("Mul", "map"), ("Mul", "rank_distance"))):
-    """A table of figures to read: a line a system, "value [low, high]"."""
-    result = {}
-    for setting, measure in columns:
-        part = table[(table.setting == setting) & (table.measure == measure)].set_index("label")
-        digits = 0 if measure in metrics.BIAS else 3
-        form = f"{{:.{digits}f}} [{{:.{digits}f}},\N{NO-BREAK SPACE}{{:.{digits}f}}]"
-        result[f"{setting} {metrics.LABELS[measure]}"] = part.apply(
-            lambda row: form.format(row.value, row.low, row.high), axis=1)
-    return pd.DataFrame(result).reindex(list(dict.fromkeys(table.label))).rename_axis("")
+def _merged(parameter, *levels):
+    """A mapping of which each level names a part."""
+    return {key: value for level in levels for key, value in (level.get(parameter) or {}).items()}
 
 
-def by_system(runs, benchmark):
-    """{(name, system): scores of every query, averaged over seeds}."""
-    parts = {}
-    for run_ in runs:
-        for system in run_.systems(benchmark):
-            parts.setdefault((run_.name, system), []).append(run_.scores(benchmark, system))
-    keys = ["setting", *metrics.QUERY, "passage_language"]
-    return {key: pd.concat(scores).groupby(keys, as_index=False, sort=False).mean()
-            if len(scores) > 1 else scores[0] for key, scores in parts.items()}
+def _check_comparisons(name, content, conditions):
+    for family, asked in content.get("comparisons", {}).items():
+        config.check_names(asked, COMPARISON, f"study {name!r}, comparison {family!r}")
+        for written in (written for pair in asked["pairs"] for written in pair):
+            if (asked["part"], condition_of(written)[0]) not in conditions:
+                raise ValueError(f"study {name!r}, comparison {family!r}: part {asked['part']!r} has no condition "
+                                 f"{condition_of(written)[0]!r}; it has "
+                                 f"{', '.join(condition for part, condition in conditions if part == asked['part'])}")
+
+
+def condition_of(written):
+    """("Hybrid", "interpolated 0.5") from "Hybrid; interpolated 0.5"; the system is "plain" if none is named."""
+    condition, _, system = str(written).partition("; ")
+    return condition, system or "plain"
+
+
+def run(name, data=None, workers=1, ray_address=None, again=False, results=None):
+    """Make all runs of a study that have no rows yet. workers: processes, one thread each; ray_address: of a Ray cluster
+    whose machines have the project and the data at the same paths, or "auto". again: rows that are there are made anew.
+    An interrupted study goes on where it was. Returns the number of runs made. Raises RuntimeError if some failed."""
+    wanted = {}
+    for item in plan(name, data):
+        wanted.setdefault(item.key, item)
+        if item.by_language:
+            wanted[item.key] = item
+    waiting, made, failed = dict(wanted), 0, []
+    with contextlib.ExitStack() as stack:
+        submit = stack.enter_context(_pool(workers, ray_address))
+        running = {}
+        while waiting or running:
+            for key, item in list(waiting.items()):
+                if len(running) >= workers:
+                    break
+                lock = storage.lock(paths.RUNS / "studies" / name / f"{key}.lock", wait=False)
+                try:
+                    lock.acquire()
+                except filelock.Timeout:
+                    continue  # another command is making it
+                del waiting[key]
+                if not again and is_done(name, item, results):
+                    lock.release()
+                    continue
+                print(f"[{len(wanted) - len(waiting)}/{len(wanted)}] {item}", flush=True)
+                running[submit(item)] = item, lock
+            for future in [future for future in running if future.done()]:
+                item, lock = running.pop(future)
+                try:
+                    rows.write(name, item.key, *future.result(), results)
+                    made += 1
+                except Exception as error:
+                    failed.append(f"{item}: {error}")
+                    print(f"failed: {failed[-1]}", flush=True)
+                finally:
+                    lock.release()
+            time.sleep(0.2)
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {len(wanted)} runs failed, the others are in results/{name}. The first: {failed[0]}")
+    return made
+
+
+def is_done(name, item, results=None):
+    """Whether a run has rows for all that it is to be measured on."""
+    manifest = rows.manifests(name, results).get(item.key)
+    return bool(manifest) and set(item.experiment.benchmarks) <= set(manifest["benchmarks"])
+
+
+def make(item):
+    """One run: (manifest, rows)."""
+    finished = experiment.run(item.experiment)
+    found = rows.collect(finished, item.by_language)
+    for system in finished.systems(item.experiment.benchmarks[0]):  # large, and all that is kept is in the rows
+        for benchmark in finished.manifest["benchmarks"]:
+            finished.file(benchmark, system, "vectors.npz").unlink(missing_ok=True)
+    return found
+
+
+@contextlib.contextmanager
+def _pool(workers, ray_address):
+    """Yield a function from a Planned to a future."""
+    if ray_address:
+        yield from _ray(ray_address)
+    elif workers > 1:
+        context = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+            yield lambda item: pool.submit(make, item)
+    else:
+        yield _now
+
+
+def _now(item):
+    future = concurrent.futures.Future()
+    try:
+        future.set_result(make(item))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+def _ray(address):
+    try:
+        import ray
+    except ImportError:
+        raise ValueError("--ray needs the package ray: pip install 'hybrid-batch[ray]'") from None
+    ray.init(address=address, log_to_driver=False)
+    # A task whose machine dies is made again elsewhere; finished ones are with this process, which writes them.
+    remote = ray.remote(num_cpus=1, max_retries=3)(make)
+    try:
+        yield lambda item: remote.remote(item).future()
+    finally:
+        ray.shutdown()
