@@ -16,6 +16,7 @@ from hybrid_batch.data import corpora, decontamination
 from hybrid_batch.data.benchmarks import Benchmark, load_benchmark
 from hybrid_batch.data.corpora import load_corpus
 from hybrid_batch.data.decontamination import contamination, plain
+from hybrid_batch.data.table import table as as_table
 
 NILE = "The Nile is a river in north-eastern Africa that flows into the Mediterranean Sea."
 ASKED = "Which river flows through Cairo?"
@@ -26,7 +27,7 @@ def corpus(*rows):
     rows = [dict(item=f"set/{item}", language=language, query=query, passage=passage, **dict(*rest))
             for item, language, query, passage, *rest in rows]
     rows = [row | {"group": f"set/{row.get('group', row['item'])}"} for row in rows]
-    return corpora.Corpus("made", Dataset(table.table(rows)), "")
+    return corpora.Corpus("made", Dataset(as_table(rows)), "")
 
 
 def benchmark(queries=(ASKED,), passages=(NILE,), items=None, language="en"):
@@ -198,7 +199,7 @@ def planted(base, measured, times, seed=0):
                             | {field: text or "?"})
                 rows.append(dict(item=item, language="xx", query=f"{other} asked", passage=f"{other} answered"))
                 kinds += [way, "translated"]
-    return corpora.Corpus("planted", Dataset(table.table(rows)), ""), kinds
+    return corpora.Corpus("planted", Dataset(as_table(rows)), ""), kinds
 
 
 def quality(base, measured, times):
@@ -237,3 +238,14 @@ def test_what_is_known_to_be_in_the_real_sets_is_found(data):
     """tydiqa-goldp's README says that one English passage shares a paragraph with XQuAD."""
     table = contamination(load_corpus("tydiqa-goldp", "all", ["en"], data), load_benchmark("xquad-r", data, languages=["en"]))
     assert len(table[table.why == "text"]) == 1 and set(table.language) == {"en"}
+
+
+def test_the_report_of_another_split_of_the_same_files_is_another(tmp_path, monkeypatch):
+    """Name, checksum and number of questions of both splits are the same: before, the second got the first's report."""
+    monkeypatch.setattr(corpora, "CACHE", tmp_path)
+    corpus = load_corpus("encyclo11", "validation", ["en"])
+    test, validation = (load_benchmark("encyclo11", split=split, languages=["en"]) for split in ("test", "validation"))
+    assert test.checksum == validation.checksum
+    assert set(decontamination.report(corpus, test).row) != set(decontamination.report(corpus, validation).row)
+    with pytest.raises(ValueError, match="all .* rows of the corpus 'encyclo11' stand in the benchmark"):
+        decontamination.clean(corpus, [validation])
