@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 import unicodedata
@@ -714,7 +716,8 @@ def test_our_own_texts_with_their_translations_are_parallel():
     made = {(row["item"], row["language"]): row for row in rows}
     assert all(row["query"] == row["passage"] and row["task"] == "parallel" and not row["negatives"] for row in rows)
     entries = encyclo11.read_encyclo11("passages", "th", "train")
-    wanted = {text for entry in entries for q in entry["questions"] for text in (q["text"], entry["sentences"][q["answer"]])}
+    wanted = {text for entry in entries for question in entry["questions"]
+              for text in (question["text"], entry["sentences"][question["answer"]])}
     assert {row["query"] for row in rows if row["language"] == "th"} == wanted
     assert {(item, "th") for item, _ in made} | {(item, "en") for item, _ in made} == set(made)
 
@@ -722,3 +725,27 @@ def test_our_own_texts_with_their_translations_are_parallel():
 def test_rows_chosen_otherwise_have_another_key_whatever_is_said_of_why(write):
     corpus = load_corpus(write(*SPREAD))
     assert len({select(corpus, np.arange(50) < number, "some").key for number in (10, 20, 30)}) == 3
+
+
+# Memory
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from hybrid_batch.data import corpora
+corpora.CACHE = Path(sys.argv[1])
+for number in map(int, sys.argv[2:]):
+    rows = (dict(item=str(n // 5), language="abcde"[n % 5], query=f"{n} " * 8, passage=f"{n} " * 50) for n in range(number))
+    assert len(corpora.build("large", rows, str(number)).rows) == number
+    print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="peak memory is read from /proc")
+def test_a_corpus_is_written_in_memory_that_hardly_grows_with_it(tmp_path):
+    """What a row adds is measured between two corpora, in one process: five millions would stay below 2 GiB."""
+    done = subprocess.run([sys.executable, "-c", MEASURE, tmp_path, "50000", "250000"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    few, many = map(int, done.stdout.split())  # KiB
+    assert few + (many - few) / 200_000 * 5_000_000 < 2 * 2**20

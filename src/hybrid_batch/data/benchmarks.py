@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from hybrid_batch import storage
 from hybrid_batch.data import encyclo11, io
-from hybrid_batch.data.languages import LANGUAGES, SCRIPTS, check_languages
+from hybrid_batch.data.languages import FLORES, LANGUAGES, check_languages
 from hybrid_batch.data.sentences import first_answer
 from hybrid_batch.data.streaming import load_collections, streamed
 from hybrid_batch.data.table import identity
@@ -82,7 +82,10 @@ def load_benchmark(name, data=None, split=None, languages=None):
     if name == "belebele":
         return _belebele(name, data, split, languages)
     if name in SQUAD and not (split in (None, "validation") and (Path(data or ".") / f"{name}-r").is_dir()):
-        return _squad(name, data, split or "validation", languages)
+        known, form = SQUAD[name]
+        check_languages(languages, known.split(), name)
+        patterns = {code: form.format(code, split or "validation") for code in languages or known.split()}
+        return _questions(name, data, patterns, ["id"], "question", "context")
     if split and name not in SQUAD:
         raise ValueError(f"benchmark {name!r} has no splits: leave --split out")
     return _lareqa(name, data, languages)
@@ -91,18 +94,11 @@ def load_benchmark(name, data=None, split=None, languages=None):
 def _belebele(name, data, split, languages):
     if split not in (None, "test"):
         raise ValueError(f"{name!r} has no split {split!r}, only 'test'")
-    patterns = {code: f"data/{SCRIPTS.get(code, [code])[0]}.jsonl" for code in languages or LANGUAGES}
+    patterns = {code: f"data/{FLORES.get(code, code)}.jsonl" for code in languages or LANGUAGES}
     if unknown := [code for code, pattern in patterns.items() if "_" not in pattern]:
         raise ValueError(f"{name!r}: name the language {unknown[0]!r} by its FLORES code, such as gle_Latn; ISO codes "
-                         f"are known of {' '.join(SCRIPTS)}")
+                         f"are known of {' '.join(FLORES)}")
     return _questions(name, data, patterns, ["link", "question_number"], "question", "flores_passage")
-
-
-def _squad(name, data, split, languages):
-    known, form = SQUAD[name]
-    check_languages(languages, known.split(), name)
-    patterns = {code: form.format(code, split) for code in languages or known.split()}
-    return _questions(name, data, patterns, ["id"], "question", "context")
 
 
 def _questions(name, data, patterns, item, question, passage):
@@ -205,8 +201,8 @@ def _assemble(name, texts, files):
     if missing := sorted(set(files) - set(queries.language)):
         raise ValueError(f"benchmark {name!r} has no questions in {missing[0]!r}: leave that language out")
     if len(files) > 1 and queries["item"].is_unique:
-        warnings.warn(f"benchmark {name!r}: no question has the same id in two languages, so nothing is measured across "
-                      f"languages", stacklevel=2)
+        warnings.warn(f"benchmark {name!r}: no question has the same id in two languages, so nothing is measured "
+                      f"across languages", stacklevel=2)
     queries["group"] = _groups(queries)
     addresses = sorted({str(file) for part in files.values() for file in part})
     return Benchmark(name, queries, pd.DataFrame(passages, columns=["language", "text"]),

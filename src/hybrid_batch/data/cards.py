@@ -52,7 +52,7 @@ def card(corpus, benchmarks=()):
             "left out": {why: int(n) for why, n in reasons.items() if "left out" in why and n},
             "held out": int(reasons.get("held out", 0)), "languages": table,
             "coverage": {"languages": [languages[i] for i in order], "items": shared[np.ix_(order, order)].tolist()},
-            "contamination": {benchmark.name: _found(decontamination.report(corpus, benchmark)) for benchmark in benchmarks}}
+            "contamination": {other.name: _found(decontamination.report(corpus, other)) for other in benchmarks}}
 
 
 def _lengths(rows):

@@ -68,8 +68,8 @@ class Source:
             for row in made:
                 negatives = row.get("negatives") or []
                 row["negatives"] = [text for text in negatives if identity(text) != identity(row["passage"])]
-                if len(row["negatives"]) < len(negatives):
-                    counts[language, "negatives left out: the passage itself"] += len(negatives) - len(row["negatives"])
+                if left_out := len(negatives) - len(row["negatives"]):
+                    counts[language, "negatives left out: the passage itself"] += left_out
                 yield dict(task=self.entry["task"], language=language) | row
         except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
             raise ValueError(f"{self.memory.get('where', self.name)}: not in the form of {self.name!r} "
@@ -130,8 +130,8 @@ def open_task(path, languages=None, keep="content", limit=None, consent=None):
 
 def _refuse(name, consent):
     if consent != CONSENT:
-        raise ValueError(f"{name!r} carries a canary: its authors ask that it never be trained on. Use it for analysis; "
-                         f"if you mean to train on it and will say so with your results, pass consent={CONSENT!r}")
+        raise ValueError(f"{name!r} carries a canary: its authors ask that it never be trained on. Use it for analysis;"
+                         f" if you mean to train on it and will say so with your results, pass consent={CONSENT!r}")
 
 
 def options_to_rows(items, language, keep, counts):

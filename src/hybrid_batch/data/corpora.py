@@ -150,7 +150,7 @@ def _slug(name):
 
 def _write(folder, rows, prefix, counts, hold):
     """rows.arrow in a folder, in two passes: groups are known only when all rows are."""
-    rows, keys, draft = iter(rows), [], folder / "draft.arrow"
+    rows, keys, names, draft = iter(rows), [], [], folder / "draft.arrow"
     with pa.ipc.new_stream(str(draft), FEATURES.arrow_schema) as writer:
         while chunk := list(itertools.islice(rows, CHUNK)):
             part = table(chunk, prefix)
@@ -158,25 +158,24 @@ def _write(folder, rows, prefix, counts, hold):
             ids = [part[name].to_numpy() for name in ("item", "language", "group")]  # as written: "a" is not "A"
             keys.append(np.stack([*(pd.util.hash_array(column, categorize=False) for column in ids),
                                   pc.list_element(part["hashes"], 1).to_numpy()]))
+            names.append(part["group"].combine_chunks())
     if not keys:  # all was left out; counts say why
         draft.rename(folder / "rows.arrow")
         return
     item, language, group, passage = np.concatenate(keys, axis=1)  # (rows,) each
     first = _first_of_group(item, group, np.where(passage == EMPTY, ~item, passage))  # no passage: none in common
-    with pa.memory_map(str(draft)) as mapped:
-        drafted = pa.ipc.open_stream(mapped).read_all()
-        groups = drafted["group"].take(pa.array(first))
-        drafted = drafted.set_column(1, FEATURES.arrow_schema.field(1), groups)
-        chosen = np.full(len(item), True) if hold is None else (item[first] % HOLDOUT == 0) == hold
-        repeated = pd.DataFrame({"item": item, "language": language}).duplicated().to_numpy()
-        what = np.where(repeated, "left out: its id came before",
-                        np.where(chosen, "kept", "not held out" if hold else "held out"))
-        found = pd.DataFrame({"language": drafted["language"].dictionary_encode().to_pandas(), "what": what})
-        counts.update({pair: number for pair, number in found.value_counts().items() if number})
-        with pa.ipc.new_stream(str(folder / "rows.arrow"), FEATURES.arrow_schema) as writer:
-            for start in range(0, len(item), CHUNK):  # so that memory stays that of a chunk
-                here = slice(start, start + CHUNK)
-                writer.write_table(drafted.slice(start, CHUNK).filter(pa.array((chosen & ~repeated)[here])))
+    chosen = np.full(len(item), True) if hold is None else (item[first] % HOLDOUT == 0) == hold
+    repeated = pd.DataFrame({"item": item, "language": language}).duplicated().to_numpy()
+    fates = np.array(["kept", "not held out" if hold else "held out", "left out: its id came before"])
+    fate = np.where(repeated, 2, np.where(chosen, 0, 1)).astype(np.int8)
+    names, start = pa.concat_arrays(names), 0
+    with (pa.OSFile(str(draft)) as source,  # not mapped: memory stays that of a batch
+          pa.ipc.new_stream(str(folder / "rows.arrow"), FEATURES.arrow_schema) as writer):
+        for batch in pa.ipc.open_stream(source):
+            here = slice(start, start := start + len(batch))
+            batch = batch.set_column(1, FEATURES.arrow_schema.field(1), names.take(pa.array(first[here])))
+            counts.update(zip(batch["language"].to_pylist(), fates[fate[here]].tolist()))
+            writer.write_batch(batch.filter(pa.array(fate[here] == 0)))
     draft.unlink()
 
 

@@ -4,14 +4,11 @@ NAMES = {"ar": "Arabic", "de": "German", "el": "Greek", "en": "English", "es": "
          "ru": "Russian", "th": "Thai", "tr": "Turkish", "vi": "Vietnamese", "zh": "Chinese"}
 LANGUAGES = list(NAMES)  # of XQuAD-R and of our own corpus
 RIGHT_TO_LEFT = ("ar", "fa", "he", "ur")
-SCRIPTS = {code: (flores, tuple(scripts)) for code, flores, *scripts in map(str.split, """
-    ar arb_Arab Arabic, bg bul_Cyrl Cyrillic, bn ben_Beng Bengali, de deu_Latn Latin, el ell_Grek Greek,
-    en eng_Latn Latin, es spa_Latn Latin, fa pes_Arab Arabic, fi fin_Latn Latin, fr fra_Latn Latin,
-    he heb_Hebr Hebrew, hi hin_Deva Devanagari, id ind_Latn Latin, it ita_Latn Latin,
-    ja jpn_Jpan Hiragana Katakana Han, ko kor_Hang Hangul Han, nl nld_Latn Latin, pl pol_Latn Latin,
-    pt por_Latn Latin, ro ron_Latn Latin, ru rus_Cyrl Cyrillic, sw swh_Latn Latin, ta tam_Taml Tamil,
-    te tel_Telu Telugu, th tha_Thai Thai, tr tur_Latn Latin, uk ukr_Cyrl Cyrillic, ur urd_Arab Arabic,
-    vi vie_Latn Latin, zh zho_Hans Han""".split(","))}  # ISO code: (FLORES-200 code, Unicode scripts)
+FLORES = {code[:2]: code[3:] for code in """
+    ar arb_Arab, bg bul_Cyrl, bn ben_Beng, de deu_Latn, el ell_Grek, en eng_Latn, es spa_Latn, fa pes_Arab, fi fin_Latn,
+    fr fra_Latn, he heb_Hebr, hi hin_Deva, id ind_Latn, it ita_Latn, ja jpn_Jpan, ko kor_Hang, nl nld_Latn, pl pol_Latn,
+    pt por_Latn, ro ron_Latn, ru rus_Cyrl, sw swh_Latn, ta tam_Taml, te tel_Telu, th tha_Thai, tr tur_Latn, uk ukr_Cyrl,
+    ur urd_Arab, vi vie_Latn, zh zho_Hans""".strip().replace("\n   ", "").split(", ")}  # ISO code: FLORES-200 code
 
 
 def check_languages(languages, available, name):

@@ -106,11 +106,11 @@ def _parallel(source, language, part, counts):
     for where, record in source.records(language, part, counts, *needed):
         item = io.identifier(where, record, "id")
         for field in fields:
-            if not (text := " ".join((record.get(field) or "").split())):
+            if text := " ".join((record.get(field) or "").split()):
+                yield dict(item=item if len(fields) == 1 else f"{_stem(where).split('.')[0]}/{item}/{field}",
+                           query=text, passage=text)
+            else:
                 counts[language, "left out: an empty query or passage"] += 1
-                continue
-            yield dict(item=item if len(fields) == 1 else f"{_stem(where).split('.')[0]}/{item}/{field}",
-                       query=text, passage=text)
 
 
 def _answers(source, language, part, counts):
@@ -122,12 +122,11 @@ def _answers(source, language, part, counts):
         item = f"{language}/{where.rpartition('/')[2]}/{record['id']}"
         try:
             found = first_answer(record.get("answers"), context, where)
+            why = None if found and context.strip() else "left out: no answer is marked"
         except ValueError:
-            found, problem = None, "left out: its answer is not where it is marked"
-        else:
-            problem = None if found and context.strip() else "left out: no answer is marked"
-        if not query or problem:
-            counts[language, problem if query else "left out: an empty query or passage"] += 1
+            why = "left out: its answer is not where it is marked"
+        if not query or why:
+            counts[language, why if query else "left out: an empty query or passage"] += 1
             continue
         if not found[1]:
             counts[language, "answers found elsewhere than marked"] += 1
@@ -183,8 +182,8 @@ def _xnli(source, language, part, counts):
         texts[label] = record["hypothesis"]
         triples[item][1] = rows + 1
     if (found := [*premises.values()]) != (other := source.memory.setdefault("premises", found)):
-        raise ValueError(f"{source.name!r}: without ids the premises must be the same in all languages, but {language!r} "
-                         f"has {found} of them and another one {other}: add ids")
+        raise ValueError(f"{source.name!r}: without ids the premises must be the same in all languages, but "
+                         f"{language!r} has {found} of them and another one {other}: add ids")
     for item, (texts, rows) in triples.items():
         if "entailment" not in texts or "contradiction" not in texts:
             counts[language, "left out: a label is missing in its three"] += rows
@@ -299,11 +298,9 @@ def _bigbench(source, language, part, counts):
                                      f"or use the revision that this data set was pinned at")
             source.memory["where"] = where
             stem, target, options = _bigbench_item(where, example)
-            if target is None:
-                counts[language, "left out: no stem or no right option"] += 1
-                continue
+            options = [target or ""] + [option for option in options if option != target]
             yield dict(item=f"{task}/{split}{example.get('id', example.get('idx', number))}", stem=stem,
-                       options=[target] + [option for option in options if option != target], answer=0, subject=task)
+                       options=options, answer=0, subject=task)
 
 
 def _bigbench_item(where, example):

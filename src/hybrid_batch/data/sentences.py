@@ -8,10 +8,9 @@ import re
 
 from hybrid_batch.data.table import identity
 
-# After a mark that ends a sentence, with its closing quotes, if a space follows; after Chinese ones and the danda always.
+# After a mark that ends a sentence, with closing quotes, if a space follows; after Chinese marks and the danda always.
 END = re.compile(r"(?<=[.!?؟…])[\"'”’»)\]]*\s+(?=\S)|(?<=[。！？।])[”」』）]*\s*(?=[^\s。！？।”」』）])|\s*\n\s*")
-SHORT = 20  # characters: a shorter stretch, such as an abbreviation or a heading, is joined to the next, the last to
-# the one before
+SHORT = 20  # characters: a shorter stretch is joined to the next, for it is an abbreviation or a heading
 
 
 def sentences(text):

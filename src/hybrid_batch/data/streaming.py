@@ -59,8 +59,8 @@ class Collection:
         there = np.isin(pd.util.hash_array(judged.passage.to_numpy(object), categorize=False), ids)
         what = f"{self.name!r} ({self.language})"
         if not there[judged.grade > 0].any():
-            raise ValueError(f"{what}: none of the {relevant.nunique()} relevant passages, such as {relevant.iloc[0]!r}, "
-                             f"is in the corpus: check that qrels and corpus use the same ids")
+            raise ValueError(f"{what}: none of the {relevant.nunique()} relevant passages, such as "
+                             f"{relevant.iloc[0]!r}, is in the corpus: check that qrels and corpus use the same ids")
         if missing := judged.passage[~there].nunique():
             warnings.warn(f"{what}: {missing} of {judged.passage.nunique()} judged passages "
                           f"({missing / judged.passage.nunique():.1%}) are not in the corpus, such as "
