@@ -252,7 +252,7 @@ def test_without_ids_the_rows_of_a_premise_belong_together_whatever_is_missing(g
     def half(bees, sand):
         return [row("Snow.", "It is cold.", "entailment"), row("Snow.", "It is hot.", "contradiction"),
                 row(bees, f"{bees} Yes.", "entailment"),
-                row(sand, f"{sand} Yes.", "entailment"), row(sand, f"{sand} No.", "contradiction")]
+                row(sand, f"{sand} No.", "contradiction"), row(sand, f"{sand} Yes.", "entailment")]
 
     rows, counts = given_set("xnli", {"en.jsonl": half("Bees.", "Sand."), "de.jsonl": half("Bienen.", "Sand.")},
                              languages=["de", "en"])()
