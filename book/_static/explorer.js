@@ -11,7 +11,7 @@
   const NAMES = { study: "Study", part: "Part", benchmark: "Benchmark", measure: "Measure", language: "Language of the question" };
   const COLUMNS = [["condition", "Condition"], ["system", "System"], ["value", "Value"], ["low", "Low"],
     ["high", "High"], ["groups", "Groups"], ["seeds", "Seeds"], ["device", "Device"]];
-  const SYSTEMS = { plain: "plain, as trained", "means removed": "language means removed" };
+  const SYSTEMS = { plain: "plain, as trained", "centring": "centred: language means removed" };
   const WORDS = ["condition", "system", "device"];
   const known = new Set([...SELECTS, "condition", "system", "sort", "down"]);
   const measures = new Map(data.measures.map(([name, label, better, digits, space]) =>
@@ -185,7 +185,7 @@
 
   const marker = (system, x, y) => {
     if (system === "plain") return draw("circle", { class: "plain", cx: x, cy: y, r: 6 });
-    if (system === "means removed") return draw("rect", { class: "removed", x: x - 5, y: y - 5, width: 10, height: 10 });
+    if (system === "centring") return draw("rect", { class: "removed", x: x - 5, y: y - 5, width: 10, height: 10 });
     return draw("path", { class: "mixed", d: `M${x} ${y - 7.5}L${x + 7.5} ${y}L${x} ${y + 7.5}L${x - 7.5} ${y}Z` });
   };
 
@@ -294,7 +294,7 @@
   const update = (first = "") => {
     const table = rows(), { label, better, space } = measures.get(state.measure);
     const lines = !space ? "Lines: 95 % intervals."
-      : table.some((row) => row.seeds > 1) ? "Lines: from the least to the greatest seed; this is no interval." : "One seed: no lines.";
+      : table.some((row) => row.seeds > 1) ? "Lines: 95 % intervals over seeds." : "One seed: no lines.";
     parts.caption.replaceChildren(make("b", {}, `${label}: ${better}.`),
       ` ${title.study(state.study)}; ${title.part(state.part)}; ${title.benchmark(state.benchmark)}; language: ${title.language(state.language)}. ${lines}`
       + (table.some((row) => row.cell === "untrained" && row.system === "plain") ? " Dashed: untrained." : "")

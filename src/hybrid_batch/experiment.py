@@ -8,6 +8,7 @@ import copy
 import functools
 import importlib.metadata
 import json
+import os
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -264,6 +265,23 @@ def run_all(experiments, cache=None):
     for number, experiment in enumerate(experiments, 1):
         print(f"[{number}/{len(experiments)}] {experiment.label}, seed {experiment.training.seed}", flush=True)
         runs.append(run(experiment, cache))
+    return runs
+
+
+def save_index(runs, path):
+    """Write down where runs lie, for other notebooks to find them."""
+    index = {os.path.relpath(made.folder, paths.ROOT): made.name for made in runs}
+    storage.write(path, json.dumps(index, indent=1, ensure_ascii=False))
+
+
+def load_index(path):
+    """The runs that ``save_index`` wrote down; [] if there is no such file. Raises FileNotFoundError if a run is gone."""
+    path = paths.ROOT / path
+    if not path.exists():
+        return []
+    runs = [Run(paths.ROOT / folder, label) for folder, label in json.loads(path.read_text(encoding="utf-8")).items()]
+    if missing := [made.folder for made in runs if not (made.folder / "manifest.json").exists()]:
+        raise FileNotFoundError(f"{path} names the run {missing[0]}, which is gone: run the notebook that made it again")
     return runs
 
 

@@ -169,9 +169,11 @@ def search(encoder, collection, folder, depth=100, shard=50_000, batch_size=16, 
     vectors = encode(encoder, queries.text, "query", batch_size)
     shards = encode_shards(encoder, collection, folder, shard, batch_size, progress)
     scores, names = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), "U1")
+    counted = collection.check_ids(_ids(file) for file in shards)  # of equal ids one, see there
     for file in tqdm(shards, "search", disable=not progress):
         with np.load(file) as saved:
-            passages, ids = saved["passages"], saved["ids"]
+            here, counted = counted[:len(saved["ids"])], counted[len(saved["ids"]):]
+            passages, ids = saved["passages"][here], saved["ids"][here]
         index = faiss.IndexFlatIP(passages.shape[1])
         index.add(passages)
         values, found = index.search(vectors, min(depth + 1, len(ids)))
@@ -185,6 +187,11 @@ def search(encoder, collection, folder, depth=100, shard=50_000, batch_size=16, 
     ranking = ranking.merge(collection.qrels, "left", ["query", "passage"]).fillna({"grade": 0})
     ranking = ranking.sort_values(["query", "score", "grade", "passage"], ascending=[True, False, True, True])
     return ranking.assign(rank=ranking.groupby("query").cumcount() + 1).drop(columns="grade").reset_index(drop=True)
+
+
+def _ids(file):
+    with np.load(file) as saved:
+        return saved["ids"]
 
 
 def encode_shards(encoder, collection, folder, shard=50_000, batch_size=16, progress=False):

@@ -102,7 +102,8 @@ def manifests(study, results=None):
 def read(study, keys, results=None):
     """The rows of some runs as one table, with a column key."""
     folder = Path(results or paths.RESULTS) / study
-    tables = [pq.read_table(folder / f"{key}.parquet").to_pandas().assign(key=key) for key in keys]
-    whole = pd.concat([table.astype({"benchmark": str, "system": str, "figure": str, "query_language": str,
-                                     "passage_language": str}) for table in tables], ignore_index=True)
-    return whole.astype({name: "category" for name in whole.columns if name not in ("group", "value", "weight")})
+    keys = list(keys)
+    tables = [pq.read_table(folder / f"{key}.parquet") for key in keys]
+    whole = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+    number = np.repeat(np.arange(len(keys)), [len(table) for table in tables])
+    return whole.assign(key=pd.Categorical.from_codes(number, keys))

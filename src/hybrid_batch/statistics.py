@@ -122,7 +122,7 @@ def compare(first, second, figures, trained=(True, True), paired=False, draws=10
     return rows
 
 
-def is_paired_metric_better(row):
+def improves(row):
     """Whether the second of two compared systems is better by the direction of the metric; None if neither is."""
     metric = QUERY_METRICS[row["figure"].split(" ")[1]]
     return (row["difference"] < 0) == metric.lower_is_better

@@ -12,9 +12,9 @@ import numpy as np
 import seaborn as sns
 from IPython.display import HTML
 
-from hybrid_batch.metrics import BIAS, LABELS, SETTINGS
+from hybrid_batch.data.languages import RIGHT_TO_LEFT
+from hybrid_batch.metrics import FIGURES, SETTINGS
 
-RIGHT_TO_LEFT = {"ar", "fa", "he", "ur"}
 MARKERS = "osD^vP*Xhd<>"
 sns.set_theme(style="whitegrid", context="notebook", palette="colorblind", rc={
     "figure.dpi": 110, "savefig.bbox": "tight", "axes.titleweight": "bold", "axes.titlesize": 12,
@@ -60,23 +60,22 @@ def batches(drawn, languages=None, title=None):
     return figure
 
 
-def intervals(table, measure="map", label="label", title=None):
-    """Dots with 95 % intervals: a panel a setting, a line a system. table: as study.table returns it, with a
-    column ``label`` to name the lines."""
-    table = table[table.measure == measure]
-    settings = [s for s in SETTINGS if s in set(table.setting) and table[table.setting == s].value.notna().any()]
-    names = list(dict.fromkeys(table[label]))
-    figure, axes = plt.subplots(1, len(settings), figsize=(2.3 * len(settings) + 2.2, 0.46 * len(names) + 1.5),
+def intervals(table, metric="map", label="label", title=None):
+    """Dots with 95 % intervals: a panel a setting, a line a system. table: columns figure, value, low, high, and one to
+    name the lines by."""
+    table = table[table.figure.isin([f"{setting} {metric}" for setting in SETTINGS])]
+    figures, names = [f for f in FIGURES if f in set(table.figure)], list(dict.fromkeys(table[label]))
+    figure, axes = plt.subplots(1, len(figures), figsize=(2.3 * len(figures) + 2.2, 0.46 * len(names) + 1.5),
                                 sharey=True, squeeze=False)
-    for axis, setting in zip(axes[0], settings):
-        part = table[table.setting == setting].set_index(label).reindex(names)
-        for place, (name, row) in enumerate(part.iterrows()):
+    for axis, shown in zip(axes[0], figures):
+        part = table[table.figure == shown].set_index(label).reindex(names)
+        for place, row in enumerate(part.itertuples()):
             axis.errorbar(row.value, place, xerr=[[row.value - row.low], [row.high - row.value]], capsize=3,
                           marker=MARKERS[place % len(MARKERS)], color=sns.color_palette()[place % 10], ms=8)
-            axis.annotate(f"{row.value:.0f}" if measure in BIAS else f"{row.value:.3f}",
-                          (row.value, place), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8.5)
-        axis.set(title=SETTINGS[setting], yticks=range(len(names)), yticklabels=names, xlabel=LABELS[measure],
-                 ylim=(len(names) - 0.5, -0.7))
+            axis.annotate(FIGURES[shown].format(row.value), (row.value, place), xytext=(0, 7), textcoords="offset points",
+                          ha="center", fontsize=8.5)
+        axis.set(title=SETTINGS[shown.split(" ")[0]], yticks=range(len(names)), yticklabels=names,
+                 xlabel=FIGURES[shown].label, ylim=(len(names) - 0.5, -0.7))
         axis.margins(x=0.18)
     if title:
         figure.suptitle(title, x=0.02, ha="left", fontweight="bold")
@@ -203,8 +202,8 @@ def line(tables, xlabel):
 
 
 def forest(table, title=None):
-    """Differences with 95 % intervals, a line each; filled: seen after correction. table: label, difference, low,
-    high, seen, and panel."""
+    """Differences with 95 % intervals, a line each; filled: significant after Holm's correction. table: label, difference, low,
+    high, significant, and panel."""
     panels, names = list(dict.fromkeys(table.panel)), list(dict.fromkeys(table.label))
     figure, axes = plt.subplots(1, len(panels), figsize=(2.4 * len(panels) + 2.6, 0.36 * len(names) + 1.4), sharey=True,
                                 squeeze=False)
@@ -213,8 +212,8 @@ def forest(table, title=None):
         part = table[table.panel == panel].set_index("label").reindex(names)
         for place, row in enumerate(part.itertuples()):
             axis.errorbar(row.difference, place, xerr=[[row.difference - row.low], [row.high - row.difference]],
-                          marker="o" if row.seen is True else "D", mfc=None if row.seen is True else "white", capsize=3,
-                          color=sns.color_palette()[0] if row.seen is True else "0.35")
+                          marker="o" if row.significant is True else "D", mfc=None if row.significant is True else "white", capsize=3,
+                          color=sns.color_palette()[0] if row.significant is True else "0.35")
         axis.set(title=panel, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
         axis.tick_params(axis="x", rotation=45)
     if title:

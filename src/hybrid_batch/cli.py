@@ -1,0 +1,189 @@
+"""The verbs of the command line. What a parameter is called, means and allows comes from config."""
+
+import argparse
+import json
+import logging
+import sys
+from collections import Counter
+
+from hybrid_batch import config
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m hybrid_batch", description="Hybrid batch training for "
+                                     "multilingual retrieval: run the notebooks, evaluate encoders, prepare corpora.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name, function, help, description=None):
+        made = verbs.add_parser(name, help=help, description=description or help[0].upper() + help[1:] + ".")
+        made.set_defaults(function=function)
+        return made
+
+    for name, function, text in (("run", _run, "run the notebooks with a profile"),
+                                 ("book", _book, "run the notebooks and the chapters, and put them into the book")):
+        made = verb(name, function, text)
+        made.add_argument("profile", nargs="?", default="quick", help="a file in profiles/ (default: quick)")
+        made.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+                          help="change a parameter, e.g. -p alpha 0.7; may be repeated; the same as --alpha 0.7")
+        group = made.add_argument_group("parameters")
+        for parameter in config.PARAMETERS.values():
+            if parameter.name != "output":
+                group.add_argument(f"--{parameter.name.replace('_', '-')}", metavar=parameter.type_name.upper(),
+                                   default=argparse.SUPPRESS, help=parameter.help.replace("%", "%%"))
+        if name == "run":
+            made.add_argument("-n", "--notebook", action="append", help="run only this notebook, e.g. -n 02_training")
+            made.add_argument("-o", "--output", help="folder for the executed notebooks and tables")
+
+    measure = verb("evaluate", _evaluate, "evaluate an encoder on a benchmark",
+                   "Print the figures of an encoder on a benchmark as JSON.")
+    for name in ("encoder", "data"):
+        about = config.PARAMETERS[name]
+        measure.add_argument(f"--{name}", default=about.default, help=about.help)
+    measure.add_argument("--benchmark", default="encyclo11",
+                         help="encyclo11, encyclo11-reasoning, xquad-r, mlqa-r, xquad, mlqa, belebele, miracl, a "
+                              "folder in the form of LAReQA, BEIR or mteb, or a repository of the Hub as "
+                              "org/name@commit")
+    measure.add_argument("--languages", nargs="+", help="only these languages, e.g. en de zh")
+    measure.add_argument("--split", help="another split than the benchmark's usual one, e.g. validation")
+    measure.add_argument("--shards", metavar="FOLDER", help="where to keep the vectors of miracl and of what is in "
+                                                            "the form of BEIR or mteb (default: runs/shards)")
+    measure.add_argument("--precision", default="auto", choices=config.PARAMETERS["encoding_precision"].choices,
+                         help=config.PARAMETERS["encoding_precision"].help)
+
+    prepare = verb("prepare", _prepare, "load corpora, print a card of each and what of a benchmark is in it")
+    translate = verb("translate", _translate, "make a corpus parallel by machine translation",
+                     "Write a corpus with its translations as a JSON-lines file to train on. An interrupted translation "
+                     "goes on where it stopped.")
+    for made, names in ((prepare, dict(nargs="*", metavar="CORPUS")), (translate, dict(metavar="CORPUS"))):
+        made.add_argument("corpus", help="encyclo11, a .jsonl file, or a data set of the catalogue; without any, "
+                                         "the catalogue is listed", **names)
+        made.add_argument("--data", help=config.PARAMETERS["data"].help)
+        made.add_argument("--languages", nargs="+", help="only these languages")
+        made.add_argument("--split", default="all", help="train, validation or all (default: all)")
+        made.add_argument("--limit", type=int, help="most items a language")
+        made.add_argument("--keep", default="content", help="all keeps options without content, too")
+        made.add_argument("--consent", help=config.PARAMETERS["consent"].help)
+    prepare.add_argument("--against", nargs="+", default=[], metavar="BENCHMARK", help="benchmarks to look for in it")
+    prepare.add_argument("--write", metavar="FOLDER", help="keep the cards there, e.g. results/data")
+    translate.add_argument("--to", nargs="+", required=True, metavar="LANGUAGE", help="languages, e.g. de hi zh")
+    translate.add_argument("--model", default="facebook/nllb-200-distilled-600M", help="an NLLB or M2M100 model")
+    translate.add_argument("--revision", help="of the model; it must hold safetensors")
+    translate.add_argument("-o", "--output", required=True, help="the .jsonl file to write")
+
+    grid = verb("study", _study, "make the runs of a study that have no rows in results/ yet",
+                "Make the runs of studies/NAME.yaml that have no rows in results/NAME yet. An interrupted study goes on "
+                "where it stopped; several commands may work on one study at once.")
+    grid.add_argument("name", help="a file in studies/, e.g. gpu, cpu-use, cpu-e5, smoke")
+    grid.add_argument("--data", default="", help=config.PARAMETERS["data"].help)
+    grid.add_argument("--workers", type=int, default=1, help="processes at once, one thread each if more than one")
+    grid.add_argument("--ray", metavar="ADDRESS", help="make the runs on a Ray cluster instead: its address, or auto")
+    grid.add_argument("--again", action="store_true", help="make rows that are there anew")
+    grid.add_argument("--plan", action="store_true", help="list the runs and what is done, and make none")
+
+    verb("chapters", _chapters, "make the chapters that show results/, without computing anything anew")
+    describe = verb("describe", _describe, "list the parameters: type, default, what is allowed, meaning")
+    describe.add_argument("notebook", nargs="?", help="only those of this notebook, e.g. 02_training")
+    verb("cells", _cells, "write the parameter cells of the notebooks anew, from config and the quick profile")
+    choice = parser.parse_args(arguments)
+    logging.getLogger("papermill").setLevel(logging.WARNING)
+    try:
+        choice.function(choice)
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
+        sys.exit(f"error: {error}")
+
+
+def _overrides(choice):
+    flags = {name: value for name, value in vars(choice).items() if name in config.PARAMETERS}
+    return dict(choice.parameter) | flags
+
+
+def _run(choice):
+    from hybrid_batch import book
+    flags = _overrides(choice)
+    folder = book.run(choice.profile, flags, choice.notebook, choice.output)
+    if (results := folder / "results.md").exists():
+        print(f"\n{results.read_text(encoding='utf-8')}")
+    print(f"executed notebooks and tables: {folder}")
+
+
+def _book(choice):
+    from hybrid_batch import book
+    folder = book.run(choice.profile, _overrides(choice))
+    book.render()
+    book.publish(folder)
+    print(f"the book shows the run {folder.name}")
+
+
+def _evaluate(choice):
+    from hybrid_batch import evaluation
+    result = evaluation.evaluate(choice.encoder, choice.benchmark, choice.data or None, choice.languages, choice.split,
+                                 choice.shards, choice.precision)
+    print(json.dumps(result, indent=1, ensure_ascii=False))
+
+
+def _corpus(choice, name):
+    from hybrid_batch.data import corpora
+    return corpora.load_corpus(name, choice.split, choice.languages, choice.data, choice.limit, choice.keep,
+                               choice.consent)
+
+
+def _prepare(choice):
+    from hybrid_batch.data import benchmarks, cards, catalogue
+    if not choice.corpus:
+        for name, entry in catalogue.catalogue().items():
+            print(f"{name:42}{entry['use']:12}{len(entry['languages']):3} languages  {entry['title']}")
+        return
+    tests = [benchmarks.load_benchmark(name, choice.data) for name in choice.against]
+    made = []
+    for name in choice.corpus:
+        made.append(cards.card(_corpus(choice, name), tests))
+        print(cards.text(made[-1]), flush=True)
+    if choice.write:
+        cards.write(made, choice.write)
+
+
+def _translate(choice):
+    from hybrid_batch import paths, storage
+    from hybrid_batch.integrations import translation
+    corpus, counts = _corpus(choice, choice.corpus), Counter()
+    if len(found := sorted(corpus.rows.unique("language"))) > 1:
+        raise ValueError(f"corpus {choice.corpus!r} has {len(found)} languages, and each would be translated into the "
+                         f"others' places: choose one with --languages, e.g. {found[0]}")
+    translator = translation.Translator(choice.model, paths.CACHE / "translations", choice.revision)
+    rows = translation.parallel(corpus.rows.remove_columns("hashes"), translator, choice.to, counts)
+    storage.write(choice.output, (json.dumps({key: value for key, value in row.items() if value or key == "negatives"},
+                                             ensure_ascii=False) + "\n" for row in rows))
+    for (language, what), number in sorted(counts.items()):
+        print(f"{language}: {number} {what}")
+
+
+def _study(choice):
+    from hybrid_batch import rows, study
+    if choice.plan:
+        done = rows.manifests(choice.name)
+        for item in study.plan(choice.name, choice.data):
+            print(f"{'done' if item.key in done else '    '}  {item.key}  {item}")
+        return
+    number = study.run(choice.name, choice.data, choice.workers, choice.ray, choice.again)
+    print(f"{number} runs made; rows: results/{choice.name}")
+
+
+def _chapters(_):
+    from hybrid_batch import book
+    print(f"executed chapters: {book.render()}")
+
+
+def _describe(choice):
+    names = config.PARAMETERS
+    if choice.notebook:
+        from hybrid_batch import book
+        names = book.parameters(choice.notebook)
+    for parameter in map(config.PARAMETERS.get, names):
+        allowed = f" ({parameter.allowed})" if parameter.allowed else ""
+        print(f"{parameter.name}: {parameter.type_name} = {parameter.default!r}{allowed}\n    {parameter.help}"
+              f"{f' [{parameter.unit}]' * bool(parameter.unit)}")
+
+
+def _cells(_):
+    from hybrid_batch import book
+    book.generate_cells()
