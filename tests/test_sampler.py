@@ -14,12 +14,13 @@ from scipy import stats
 from torch.utils.data import DataLoader
 
 from hybrid_batch import sampler
-from hybrid_batch.data import corpora
-from hybrid_batch.sampler import REASONING, STRATEGIES, HybridBatchSampler, Index, Kind, Mixture, explain, strategy
+from hybrid_batch.data import table as rows_of
+from hybrid_batch.sampler import HybridBatchSampler, Index, explain, spread
+from hybrid_batch.strategies import ADDED_PAIRINGS, PAIRINGS, STRATEGIES, Kind, Mixture, mixture as strategy
 
 LANGUAGES = ("en", "de", "hi", "th")
 CASES = [(name, rho, reasoning) for name in STRATEGIES
-         for rho, reasoning in [(0, "hybrid"), *((0.5, reasoning) for reasoning in REASONING)]]
+         for rho, reasoning in [(0, "hybrid"), *((0.5, reasoning) for reasoning in ADDED_PAIRINGS)]]
 
 
 def row(item, language, task="qa", group=None, query=None, passage=None, negatives=0):
@@ -32,7 +33,7 @@ def row(item, language, task="qa", group=None, query=None, passage=None, negativ
 
 
 def table(*rows):
-    return Dataset(corpora.table(list(rows)))
+    return Dataset(rows_of.table(list(rows)))
 
 
 def parallel(items, languages=LANGUAGES, tasks=("qa", "reasoning")):
@@ -100,7 +101,7 @@ def bounded_queues(takes):
     queue may look at the rows it holds, and at all its rows once more."""
     take = sampler._Queue.take
 
-    def counted_take(queue, fits):
+    def counted_take(queue, match):
         nonlocal takes
         takes -= 1
         assert takes >= 0, "a batch asks its queues for ever"
@@ -110,7 +111,7 @@ def bounded_queues(takes):
             nonlocal left
             left -= 1
             assert left >= 0, "a queue looks at its rows for ever"
-            return fits(number)
+            return match(number)
 
         return take(queue, counted)
 
@@ -125,7 +126,7 @@ def bounded_queues(takes):
 @pytest.mark.parametrize("name, rho, reasoning", CASES)
 @pytest.mark.parametrize("languages", ["uniform", "size"])
 def test_every_batch_keeps_the_promises_of_its_kind(name, rho, reasoning, languages):
-    mixture = strategy(name, rho=rho, reasoning=reasoning)
+    mixture = strategy(name, rho=rho, pairing=reasoning)
 
     @settings(max_examples=8)
     @given(st.data())
@@ -133,7 +134,7 @@ def test_every_batch_keeps_the_promises_of_its_kind(name, rho, reasoning, langua
         pairs = data.draw(st.integers(2, 4), "pairs")
         rows = table(*data.draw(rows_of_any_table(whole=pairs), "rows"))
         batches = HybridBatchSampler(rows, mixture, pairs, batches=9, seed=data.draw(st.integers(0, 99)),
-                                     languages=languages)
+                                     sampling=languages)
         drawn = list(batches.draw())
         assert len(drawn) == len(batches) == 9
         assert all(numbers.shape == (pairs, 2) for _, numbers in drawn)
@@ -150,7 +151,7 @@ def test_any_table_gives_right_batches_or_a_value_error(rows, case, pairs):
     rows, drawn = table(*rows), []
     with bounded_queues(takes=6 * sampler.ATTEMPTS * (pairs + len(LANGUAGES))):
         try:
-            for batch in HybridBatchSampler(rows, strategy(name, rho=rho, reasoning=reasoning), pairs, 6).draw():
+            for batch in HybridBatchSampler(rows, strategy(name, rho=rho, pairing=reasoning), pairs, 6).draw():
                 drawn.append(batch)
         except ValueError as error:
             assert "make the batch smaller" in str(error) or "add such rows" in str(error)
@@ -160,7 +161,7 @@ def test_any_table_gives_right_batches_or_a_value_error(rows, case, pairs):
 @pytest.mark.parametrize("name, rho, reasoning", CASES)
 def test_the_loader_gets_pairs_whose_texts_have_one_origin(name, rho, reasoning):
     rows = parallel(6)
-    batches = HybridBatchSampler(rows, strategy(name, rho=rho, reasoning=reasoning), 4, batches=12)
+    batches = HybridBatchSampler(rows, strategy(name, rho=rho, pairing=reasoning), 4, batches=12)
     loaded = list(DataLoader(rows, batch_sampler=batches, collate_fn=list))
     assert len(loaded) == 12
     for batch in loaded:
@@ -178,7 +179,7 @@ def test_iterating_yields_the_drawn_pairs_interleaved():
     assert all(type(number) is int for batch in batches for number in batch)
 
 
-@pytest.mark.parametrize("pairing", sampler.PAIRINGS)
+@pytest.mark.parametrize("pairing", PAIRINGS)
 def test_a_kind_can_be_confined_to_some_languages(pairing):
     mixture = Mixture({Kind(pairing, languages=("en", "hi")): 0.5, Kind("cross", "reasoning", ("de", "th")): 0.5})
     rows = parallel(6)
@@ -300,7 +301,7 @@ def test_explain_tells_what_the_sampler_draws(rows, mixture):
 # References: the same thing said slowly
 
 
-@given(rows_of_any_table(), st.sampled_from(list(sampler.PAIRINGS)), st.sampled_from(["qa", "reasoning"]),
+@given(rows_of_any_table(), st.sampled_from(list(PAIRINGS)), st.sampled_from(["qa", "reasoning"]),
        st.sampled_from([None, ("en",), ("en", "hi")]))
 def test_the_pool_of_a_kind_is_that_of_a_slow_loop(rows, pairing, task, languages):
     def belongs(r):
@@ -355,35 +356,11 @@ def test_a_queue_is_a_list_from_which_the_first_row_that_fits_is_taken(size, wis
         expected = next((number for number in pending if number in wish), None)
         if expected is not None:
             pending.remove(expected)
-        assert queue.take(wish.__contains__) == expected
+        taken = queue.take(lambda number: -number if number in wish else None)
+        assert taken == (None if expected is None else (expected, -expected))
 
 
 # Shares
-
-
-@pytest.mark.parametrize("arguments, expected", [
-    (dict(name="X-X"), {"qa mixed": 1}),
-    (dict(name="X-X-mono"), {"qa mono": 1}),
-    (dict(name="X-Y"), {"qa cross": 1}),
-    (dict(name="En-En"), {"qa mono [en]": 1}),
-    (dict(name="Hybrid"), {"qa mono": 0.5, "qa cross": 0.5}),
-    (dict(name="Hybrid", alpha=0.7), {"qa mono": 0.7, "qa cross": 0.3}),
-    (dict(name="Hybrid", alpha=1), {"qa mono": 1}),
-    (dict(name="Hybrid", alpha=0), {"qa cross": 1}),
-    (dict(name="X-X", rho=0.2, reasoning="mixed"), {"qa mixed": 0.8, "reasoning mixed": 0.2}),
-    (dict(name="X-X-mono", rho=0.2, reasoning="mono"), {"qa mono": 0.8, "reasoning mono": 0.2}),
-    (dict(name="En-En", rho=0.2, reasoning="cross"), {"qa mono [en]": 0.8, "reasoning cross": 0.2}),
-    (dict(name="Hybrid", alpha=0.25, rho=0.2),
-     {"qa mono": 0.2, "qa cross": 0.6, "reasoning mono": 0.1, "reasoning cross": 0.1}),
-    (dict(name="Hybrid", rho=1, reasoning="mono"), {"reasoning mono": 1}),
-])
-def test_a_strategy_has_the_shares_of_its_definition(arguments, expected):
-    assert {str(kind): share for kind, share in strategy(**arguments).items()} == pytest.approx(expected)
-
-
-def test_a_mixture_scales_its_shares_to_one():
-    mixture = Mixture({Kind("mono"): 3, Kind("cross"): 1, Kind("mixed"): 0})
-    assert mixture == {Kind("mono"): 0.75, Kind("cross"): 0.25}
 
 
 def fits(counts, shares):
@@ -395,10 +372,56 @@ def fits(counts, shares):
     return stats.chisquare(observed, expected).pvalue > 0.001
 
 
-@pytest.mark.parametrize("arguments", [dict(), dict(alpha=0.2), dict(rho=0.25), dict(alpha=0.7, rho=0.1)])
-def test_kinds_come_in_the_proportion_of_their_shares(arguments):
-    mixture = strategy("Hybrid", **arguments)
-    assert fits(Counter(kind for kind, _ in HybridBatchSampler(parallel(4), mixture, 2, 2000).draw()), mixture)
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=5).filter(any), st.integers(1, 200), st.integers(0, 99))
+def test_a_share_is_never_ahead_by_one_and_exact_where_it_can_be(weights, count, seed):
+    shares = np.array(weights) / sum(weights)
+    drawn = spread(shares, count, np.random.default_rng(seed))
+    counts = np.stack([np.cumsum(drawn == number) for number in range(len(shares))], 1)   # (count, shares)
+    expected = np.arange(1, count + 1)[:, None] * shares
+    assert (counts - expected < 1 + 1e-6).all()
+    if np.allclose(expected[-1], expected[-1].round()):
+        assert counts[-1].tolist() == expected[-1].round().astype(int).tolist()
+    if len(shares) == 2:
+        assert (np.abs(counts - expected) < 1 + 1e-6).all()
+
+
+@pytest.mark.parametrize("alpha, mono", [(0.3, {3, 4}), (0.4, {4, 5}), (0.5, {6}), (0.75, {9})])
+def test_alpha_has_its_effect_in_a_short_run_whatever_the_seed(alpha, mono):
+    """With 12 steps and seed 0 the shares .3, .4 and .5 once drew the same 4 monolingual batches."""
+    orders = set()
+    for seed in range(20):
+        plan = HybridBatchSampler(parallel(4), strategy("Hybrid", alpha), 2, 12, seed).plan()
+        orders.add(tuple(kind.pairing for _, kind in plan))
+        assert sum(kind.pairing == "mono" for _, kind in plan) in mono
+    assert len(orders) > 5  # in random order
+
+
+@pytest.mark.parametrize("rho, counts", [(0.25, {"qa mono": 6, "qa cross": 6, "reasoning mono": 2, "reasoning cross": 2}),
+                                         (0.5, {"qa mono": 4, "qa cross": 4, "reasoning mono": 4, "reasoning cross": 4})])
+@pytest.mark.parametrize("schedule", ["interleaved", "late"])
+def test_added_batches_take_the_place_of_their_share_of_each_kind(rho, counts, schedule):
+    for seed in range(10):
+        batches = HybridBatchSampler(parallel(4), strategy("Hybrid", rho=rho), 2, 16, seed, schedule=schedule)
+        drawn = Counter(str(kind) for kind, _ in batches.draw())
+        if schedule == "interleaved" or rho == 0.5:
+            assert drawn == counts
+        else:
+            assert sum(n for kind, n in drawn.items() if kind.startswith("reasoning")) == 4
+
+
+def test_late_batches_come_last():
+    plan = HybridBatchSampler(parallel(4), strategy("Hybrid", rho=0.25), 2, 20, schedule="late").plan()
+    assert [kind.task for _, kind in plan] == ["qa"] * 15 + ["reasoning"] * 5
+
+
+@pytest.mark.parametrize("other", [dict(rho=0.25), dict(rho=0.5, pairing="mono"), dict(rho=0.3, added="parallel")])
+def test_question_batches_of_a_seed_are_one_stream_of_which_others_take_some_places(other):
+    rows = table(*parallel(8).to_list(), *(row(f"p{i}", language, "parallel", query=f"p{i} {language}",
+                                               passage=f"p{i} {language}") for i in range(8) for language in LANGUAGES))
+    alone = list(HybridBatchSampler(rows, strategy("Hybrid"), 4, 20, seed=3).draw())
+    with_others = list(HybridBatchSampler(rows, strategy("Hybrid", **other), 4, 20, seed=3).draw())
+    same = [np.array_equal(pairs, others) for (_, pairs), (kind, others) in zip(alone, with_others) if kind.task == "qa"]
+    assert len(same) == 20 - round(20 * other["rho"]) and all(same)
 
 
 SIZES = {"en": 30, "de": 10, "hi": 5}
@@ -409,7 +432,7 @@ UNIFORM = dict.fromkeys(SIZES, 1)
 @pytest.mark.parametrize("name", ["X-X-mono", "X-X"])
 def test_languages_are_drawn_alike_or_by_size(name, languages, shares):
     rows = unbalanced(SIZES)
-    batches = HybridBatchSampler(rows, strategy(name), 2, 1500, languages=languages)
+    batches = HybridBatchSampler(rows, strategy(name), 2, 1500, sampling=languages)
     used = rows["language"][:]
     counts = Counter(used[number] for batch in batches for number in (batch[::2] if name == "X-X" else batch[:1]))
     assert fits(counts, shares)
@@ -422,7 +445,7 @@ def test_cross_lingual_pairs_draw_both_languages_alike_or_by_size(languages):
                  *(row(f"j{i}", language) for i in range(40) for language in LANGUAGES[:2]))
     used = rows["language"][:]
     opened, answered = Counter(), Counter()
-    for _, pairs in HybridBatchSampler(rows, strategy("X-Y"), 2, 2000, languages=languages).draw():
+    for _, pairs in HybridBatchSampler(rows, strategy("X-Y"), 2, 2000, sampling=languages).draw():
         for q, p in pairs:
             opened[used[q]] += 1
             if used[q] == "hi":  # its items have both other languages
@@ -438,7 +461,7 @@ def test_a_partner_is_drawn_by_the_size_of_its_language():
     used, items = rows["language"][:], rows["item"][:]
     shares = {"uniform": {"en": 1, "de": 1}, "size": {"en": 140, "de": 80}}
     for languages, expected in shares.items():
-        batches = HybridBatchSampler(rows, strategy("X-Y"), 2, 3000, languages=languages)
+        batches = HybridBatchSampler(rows, strategy("X-Y"), 2, 3000, sampling=languages)
         answered = Counter(used[p] for batch in batches for q, p in zip(batch[::2], batch[1::2])
                            if used[q] == "hi" and items[q].startswith("i"))
         assert fits(answered, expected)
@@ -449,7 +472,7 @@ def test_a_language_counts_by_its_questions_for_queries_and_by_its_answers_for_p
                  *(r for i in range(60) for r in (row(f"j{i}", "en"), row(f"j{i}", "de", passage=""))),
                  *(r for i in range(30) for r in (row(f"k{i}", "en", passage=""), row(f"k{i}", "de", query=""))))
     used, opened, answered = rows["language"][:], Counter(), Counter()
-    for batch in HybridBatchSampler(rows, strategy("X-Y"), 2, 3000, languages="size"):
+    for batch in HybridBatchSampler(rows, strategy("X-Y"), 2, 3000, sampling="size"):
         for q, p in zip(batch[::2], batch[1::2]):
             opened[used[q]] += 1
             answered[used[p]] += used[q] == "hi"  # its items are answered in both other languages
@@ -460,25 +483,9 @@ def test_a_language_counts_by_its_questions_for_queries_and_by_its_answers_for_p
 # Errors
 
 
-@pytest.mark.parametrize("call, named", [
-    (lambda: strategy("X-Z"), ["strategy 'X-Z'", "X-X-mono"]),
-    (lambda: strategy("Hybrid", reasoning="both"), ["reasoning pairing 'both'", "hybrid"]),
-    (lambda: strategy("Hybrid", alpha=1.1), ["alpha = 1.1", "0 to 1"]),
-    (lambda: strategy("Hybrid", alpha=float("nan")), ["alpha = nan", "0 to 1"]),
-    (lambda: strategy("Hybrid", rho=-0.1), ["rho = -0.1", "0 to 1"]),
-    (lambda: Kind("monolingual"), ["pairing 'monolingual'", "mono"]),
-    (lambda: Kind("mono", "parallel"), ["parallel", "must be 'cross'", "not 'mono'"]),
-    (lambda: Kind("mixed", "parallel"), ["parallel", "must be 'cross'", "not 'mixed'"]),
-    (lambda: Mixture({Kind("mono"): -1, Kind("cross"): 2}), ["shares", "-1"]),
-    (lambda: Mixture({Kind("mono"): 0}), ["not all 0"]),
-    (lambda: Mixture({}), ["not all 0"]),
-    (lambda: HybridBatchSampler(parallel(3), strategy("X-X"), 1), ["1 pair", "use 2 pairs or more"]),
-    (lambda: HybridBatchSampler(parallel(3), strategy("X-X"), 2, languages="all"), ["'all'", "'uniform' or 'size'"]),
-])
-def test_a_wrong_argument_is_named_with_what_is_right(call, named):
-    with pytest.raises(ValueError) as error:
-        call()
-    assert all(part in str(error.value) for part in named), error.value
+def test_a_batch_needs_two_pairs():
+    with pytest.raises(ValueError, match="1 pair has no negatives; use 2 pairs or more"):
+        HybridBatchSampler(parallel(3), strategy("X-X"), 1)
 
 
 @pytest.mark.parametrize("name, rows, named", [

@@ -6,7 +6,10 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from hybrid_batch.data import corpora
+from datasets import Dataset
+
+from hybrid_batch.data.corpora import Corpus
+from hybrid_batch.data.table import table
 
 torch.set_num_threads(1)  # tensors this small are slower on several
 WORDS = [f"w{number}" for number in range(60)] + ["query:", "passage:"]
@@ -26,7 +29,7 @@ def encoder(folder, seed=0, prompts=True):
     PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", unk_token="<unk>", cls_token="<s>",
                             sep_token="</s>", model_max_length=32).save_pretrained(parts)
     made = SentenceTransformer(modules=[Transformer(str(parts)), Pooling(16), Normalize()], device="cpu",
-                               prompts={"query": "query: ", "passage": "passage: "} if prompts else None)
+                               prompts={"query": "query: ", "passage": "passage: ", "document": "passage: "} if prompts else None)
     made.save(str(folder / "tiny-e5"))
     return SentenceTransformer(str(folder / "tiny-e5"), device="cpu")
 
@@ -40,4 +43,4 @@ def corpus(items=24, languages=("de", "en", "th"), negatives=0, task="qa"):
             rows.append(dict(item=f"{task}{item}", group=f"{task}g{item}", language=language, task=task,
                              query=f"{word(0)} {word(1)} w{item % 60}", passage=f"{word(2)} w{item % 60} {word(5)} {word(9)}",
                              negatives=[f"{word(4)} {word(11 + n)} {word(20 + n)}" for n in range(negatives)]))
-    return corpora.Corpus(f"tiny-{task}", corpora.Dataset(corpora.table(rows)), f"{task}{items}")
+    return Corpus(f"tiny-{task}", Dataset(table(rows)), f"{task}{items}")
