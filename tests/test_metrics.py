@@ -5,9 +5,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from hybrid_batch import metrics
+from hybrid_batch.metrics import hubness, language_variance, translation_accuracy
 
 INF = math.inf
 
@@ -107,11 +110,27 @@ def test_measures_equal_those_of_ranx(random_run, monkeypatch):
         assert mean == pytest.approx(theirs[name], abs=1e-9)
 
 
-def test_the_table_of_measures_holds_what_its_names_say():
+def test_a_metric_is_a_value_that_knows_its_name_label_and_direction():
+    for name, metric in metrics.METRICS.items():
+        assert metric.name == name and metric.label and metric.lower_is_better in (True, False, None)
     for ranks in ([1], [2, 9], [4, 12, INF]):
-        values = {name: measure(ranks) for name, measure in metrics.MEASURES.items()}
-        assert values == {"map": metrics.average_precision(ranks), "recall@1": metrics.recall(ranks, 1),
-                          "recall@10": metrics.recall(ranks, 10), "ndcg@10": metrics.ndcg(ranks, 10)}
+        assert metrics.METRICS["map"](ranks) == metrics.average_precision(ranks)
+        assert metrics.METRICS["recall@10"](ranks) == metrics.recall(ranks, 10)
+    assert metrics.METRICS["rank_distance"].lower_is_better and not metrics.METRICS["map"].lower_is_better
+    assert metrics.figure_label("Mul map") == "Mul mAP" and metrics.figure_label("hubness") == "hubness"
+    assert set(metrics.FIGURES) >= {"Mo map", "Cr recall@1", "Mul rank_distance", "gap"} and "Mo rank_distance" not in metrics.FIGURES
+
+
+@pytest.mark.parametrize("metric, value, printed, difference", [
+    ("map", 0.12345, "0.123", "+0.123"), ("rank_distance", 1213.4, "1213", "+1213"), ("map", float("nan"), "–", "–")])
+def test_a_metric_prints_its_values(metric, value, printed, difference):
+    assert metrics.METRICS[metric].format(value) == printed
+    assert metrics.METRICS[metric].format(value, sign=True) == difference
+
+
+def test_an_impossible_value_cannot_be_returned():
+    with pytest.raises(ValueError, match=r"mAP = 1.5: impossible, it must be from 0 to 1; .*an id stands for two queries"):
+        metrics.METRICS["map"]([1, 1])  # two passages at one rank
 
 
 # Language bias
@@ -179,10 +198,11 @@ def test_per_query_scores_each_query_in_each_setting(tiny):
     assert scores.rank_distance.notna().sum() == scores.max_rank.notna().sum() == 4
 
 
-def test_per_query_scores_what_it_is_asked_for(tiny):
-    scores = metrics.per_query(tiny, measures=("ndcg@10",))
-    assert set(scores) == {"setting", "group", "item", "query_language", "passage_language", "ndcg@10",
-                           "rank_distance", "max_rank"}
+def test_a_new_metric_is_scored_wherever_it_is_defined(tiny, monkeypatch):
+    new = metrics.Metric("first", lambda ranks: float(min(ranks) == 1), "first", settings=("Mul",))
+    monkeypatch.setitem(metrics.QUERY_METRICS, "first", new)
+    scores = metrics.per_query(tiny)
+    assert scores[scores.setting == "Mul"]["first"].tolist().count(1) == 1 and scores[scores.setting != "Mul"]["first"].isna().all()
 
 
 def test_per_language_means_over_queries_and_counts_them(make_ranks):
@@ -229,3 +249,126 @@ def test_transfer_by_hand(make_ranks):
     assert table.cross_into.to_dict() == pytest.approx({"en": 9 / 40, "de": 3 / 10, "hi": 3 / 16})
     assert table.gap.to_dict() == pytest.approx({"en": 5 / 8, "de": 5 / 16, "hi": 1 / 10})
     assert table.ratio.to_dict() == pytest.approx({"en": 3 / 8, "de": 3 / 8, "hi": 3 / 5})
+
+
+# Alignment
+
+
+def unit(vectors):
+    vectors = np.asarray(vectors, float)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def angles(*degrees):
+    """Vectors of length 1 in the plane."""
+    return np.stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], axis=1)
+
+
+def normal(seed, *shape):
+    return unit(np.random.default_rng(seed).normal(size=shape))
+
+
+# Translation accuracy
+
+
+@pytest.mark.parametrize("first, second, expected", [
+    ((0, 90, 180), (5, 95, 170), 1),
+    ((0, 90), (80, 10), 0),  # the translations are exchanged
+    ((0, 40), (0, 15), 3 / 4),  # 40 finds 15, 0 and 15 find 0: second -> first misses one
+    ((0, 90), (45, 90), 3 / 4),  # 45 is as near to 90 as to 0, its translation
+    ((0, 0), (0, 0), 0),  # all tie
+    ((0,), (180,), 1),  # the only one is the nearest
+])
+def test_translation_accuracy_by_hand(first, second, expected):
+    assert translation_accuracy(angles(*first), angles(*second)) == expected
+
+
+@given(st.integers(1, 12), st.integers(0, 50), st.booleans())
+def test_translation_accuracy_is_that_of_a_slow_loop(sentences, seed, ties):
+    first, second = (normal(seed + shift, sentences, 3) for shift in (0, 1000))
+    if ties:
+        first, second = (unit(np.round(part) + [0, 0, 0.5]) for part in (first, second))
+    hits = []
+    for one, other in ((first, second), (second, first)):
+        for i in range(sentences):
+            scores = [round(float(one[i] @ vector), 6) for vector in other]
+            hits.append(all(score < scores[i] for j, score in enumerate(scores) if j != i))
+    assert translation_accuracy(first, second) == pytest.approx(np.mean(hits))
+    assert translation_accuracy(second, first) == pytest.approx(np.mean(hits))
+
+
+def test_cosines_that_differ_below_the_sixth_decimal_are_a_tie():
+    assert translation_accuracy(angles(0, 0.01), angles(0, 0.01)) == 0
+    assert translation_accuracy(angles(0, 1), angles(0, 1)) == 1
+
+
+# Language variance
+
+
+def test_language_variance_by_hand():
+    """Means 1 and 4 around 2.5: between 4 x 2.25 = 9, within 4 x 1 = 4."""
+    assert language_variance(np.array([[0.0], [2], [3], [5]]), ["de", "de", "en", "en"]) == pytest.approx(9 / 13)
+
+
+def test_languages_that_lie_alike_explain_nothing():
+    vectors = normal(0, 20, 5)
+    assert language_variance(np.concatenate([vectors] * 3), np.repeat(["de", "en", "hi"], 20)) == pytest.approx(0, abs=1e-12)
+
+
+def test_languages_of_one_point_each_explain_all():
+    assert language_variance(normal(0, 3, 5), ["de", "en", "hi"]) == pytest.approx(1)
+    assert language_variance(np.repeat(normal(0, 3, 5), 4, axis=0), np.repeat(["de", "en", "hi"], 4)) == pytest.approx(1)
+
+
+@given(st.lists(st.sampled_from(["de", "en", "hi"]), min_size=2, max_size=20), st.integers(0, 50))
+def test_language_variance_is_one_less_the_share_within_languages(languages, seed):
+    """The sums of squares between and within add up to the total, whatever the numbers of texts."""
+    vectors = np.random.default_rng(seed).normal(size=(len(languages), 4))
+    total = sum(np.sum((vector - vectors.mean(axis=0)) ** 2) for vector in vectors)
+    within = 0
+    for code in set(languages):
+        part = [vector for vector, own in zip(vectors, languages) if own == code]
+        within += sum(np.sum((vector - sum(part) / len(part)) ** 2) for vector in part)
+    assert language_variance(vectors, languages) == pytest.approx(1 - within / total)
+
+
+def test_language_variance_does_not_change_if_the_space_is_turned_moved_or_scaled():
+    vectors, languages = normal(3, 30, 4), np.repeat(["de", "en", "hi"], 10)
+    turn = np.linalg.qr(np.random.default_rng(4).normal(size=(4, 4)))[0]
+    assert language_variance(3 * vectors @ turn + 7, languages) == pytest.approx(language_variance(vectors, languages))
+
+
+# Hubness
+
+
+def occurrences(queries, passages, k):
+    """How often each passage is among the k nearest, by a slow loop."""
+    counts = [0] * len(passages)
+    for query in queries:
+        for passage in sorted(range(len(passages)), key=lambda p: -float(query @ passages[p]))[:k]:
+            counts[passage] += 1
+    return counts
+
+
+def test_hubness_by_hand():
+    """Three of four queries find the first passage, one the second: counts 3 1 0 0."""
+    expected = np.mean((np.array([3, 1, 0, 0]) - 1.0) ** 3) / np.std([3, 1, 0, 0]) ** 3
+    assert hubness(angles(0, 1, 2, 90), angles(0, 90, 180, 270), k=1) == pytest.approx(expected)
+    assert hubness(angles(0, 90, 180, 270), angles(0, 90, 180, 270), k=1) == 0  # each once
+    assert hubness(angles(0, 1, 2), angles(0, 90), k=2) == 0  # all are always found
+    assert hubness(angles(0, 1, 2), angles(0, 90)) == 0  # fewer than k
+
+
+@pytest.mark.parametrize("k", [1, 10, 39])
+@pytest.mark.parametrize("chunk", [1024, 7])
+def test_hubness_is_the_skewness_of_how_often_a_passage_is_found(k, chunk):
+    queries, passages = normal(5, 50, 6), normal(6, 40, 6)
+    skew = stats.skew(occurrences(queries, passages, k))
+    assert abs(skew) > 0.01 and hubness(queries, passages, k, chunk) == pytest.approx(skew)
+
+
+def test_passages_that_are_near_to_everything_raise_it():
+    queries, passages = (unit(0.1 + normal(seed, 200, 20)) for seed in (7, 8))
+    hubs = passages.copy()
+    hubs[:5] = unit(queries.mean(axis=0) + 0.01 * hubs[:5])
+    assert hubness(queries, hubs) > 2 + hubness(queries, passages)

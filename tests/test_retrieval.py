@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from hybrid_batch import metrics
 from hybrid_batch.data.benchmarks import Benchmark, load_benchmark
-from hybrid_batch.data.collection import Collection
 from hybrid_batch.data.probes import Probes
+from hybrid_batch.data.streaming import Collection
 from hybrid_batch.evaluation import evaluate_collections, score
-from hybrid_batch.retrieval import (Embeddings, embed, encode_shards, fingerprint, only, probe, rank, rank_faiss,
-                                    remove_language_means, search)
+from hybrid_batch.retrieval import (Embeddings, embed, embed_probes, encode, encode_shards, encoding_precision, rank,
+                                    restrict_languages, search)
 
 LANGUAGES = ("de", "en", "hi")
 
@@ -137,44 +137,11 @@ def test_top_is_at_most_the_pool(benchmark, spread):
     assert top.shape == (len(benchmark.queries), 60)
 
 
-@pytest.mark.parametrize("vectors", ["spread", "tied"])
-def test_faiss_gives_the_same_ranks_at_full_depth(vectors, benchmark, request):
-    embeddings = request.getfixturevalue(vectors)
-    ranks, top = rank(embeddings, benchmark)
-    found, found_top = rank_faiss(embeddings, benchmark, depth=60)
-    assert as_dict(found, benchmark) == as_dict(ranks, benchmark)
-    assert found_top.shape == top.shape
-    if vectors == "spread":
-        assert found_top.tolist() == top.tolist()
-
-
-@pytest.mark.parametrize("depth", [1, 5, 20])
-def test_faiss_gives_the_same_ranks_above_its_depth_and_infinity_below(depth, benchmark, spread):
-    ranks, _ = rank(spread, benchmark)
-    found, _ = rank_faiss(spread, benchmark, depth=depth)
-    for column in ("rank", "rank_mul"):
-        assert (ranks[column] > depth).any()
-        assert found[column].tolist() == ranks[column].where(ranks[column] <= depth, np.inf).tolist()
-
-
-def test_faiss_does_not_rank_a_tie_that_reaches_below_its_depth(make_benchmark):
-    benchmark = make_benchmark(["en"] * 4, {"a": (["en"], [0])})
-    same = np.tile(np.float32([[1, 0]]), (4, 1))
-    found, _ = rank_faiss(Embeddings(same[:1], same), benchmark, depth=2)
-    assert found.rank_mul.tolist() == [np.inf]  # its rank is 4: all others are as good
-
-
-def test_faiss_labels_the_top_of_queries_without_relevant_passages_too(make_benchmark):
-    benchmark = make_benchmark(["en", "de", "hi"], {"a": (["en"], [0]), "b": (["en"], [])})
-    embeddings = Embeddings(unit(np.eye(3)[[0, 2]]), unit(np.eye(3)))
-    _, top = rank(embeddings, benchmark, top=1)
-    _, found_top = rank_faiss(embeddings, benchmark, top=1)
-    assert found_top.tolist() == top.tolist() == [["en"], ["hi"]]
-
-
 class Encoder:
     """Encodes a text as (number of the prompt, length of the text), scaled to length 1, and
     remembers what it was asked."""
+
+    device = torch.device("cpu")
 
     def __init__(self):
         self.asked = []
@@ -200,23 +167,10 @@ def test_embed_encodes_each_text_once_with_its_prompt(make_benchmark):
         assert np.allclose(vectors, unit(np.array([[sign, len(text)] for text in texts], float)))
 
 
-def test_removing_language_means_centres_each_language_and_scales_to_length_one(benchmark, spread):
-    before = spread.queries.copy(), spread.passages.copy()
-    centred = remove_language_means(spread, benchmark)
-    for old, new, languages in ((spread.queries, centred.queries, benchmark.queries.language.to_numpy()),
-                                (spread.passages, centred.passages, benchmark.passages.language.to_numpy())):
-        assert np.allclose(np.linalg.norm(new, axis=1), 1, atol=1e-6)
-        for language in LANGUAGES:
-            here = languages == language
-            apart = old[here] - old[here].mean(axis=0)
-            assert np.allclose(apart.mean(axis=0), 0, atol=1e-6)
-            lengths = np.linalg.norm(apart, axis=1, keepdims=True)
-            assert np.allclose(new[here] * lengths, apart, atol=1e-6)
-    assert (spread.queries == before[0]).all() and (spread.passages == before[1]).all()
-
-
 class Drawn:
     """Encodes a text as a vector drawn for it and its prompt."""
+
+    device = torch.device("cpu")
 
     def get_embedding_dimension(self):
         return 8
@@ -230,7 +184,7 @@ class Drawn:
 def test_of_some_languages_only_ranks_are_those_of_a_benchmark_in_these_languages(languages):
     whole, alone = load_benchmark("encyclo11"), load_benchmark("encyclo11", languages=languages)
     vectors = embed(Drawn(), whole)
-    part, inside = only(whole, vectors, languages)
+    part, inside = restrict_languages(whole, vectors, languages)
     assert part.languages == sorted(languages) and part.counts().equals(alone.counts())
     (ranks, top), (expected, expected_top) = rank(inside, part), rank(embed(Drawn(), alone), alone)
     pd.testing.assert_frame_equal(ranks, expected)
@@ -241,7 +195,7 @@ def test_of_some_languages_only_ranks_are_those_of_a_benchmark_in_these_language
 @pytest.mark.parametrize("vectors", ["spread", "tied"])
 def test_items_without_a_passage_in_these_languages_have_no_rank(vectors, benchmark, request):
     embeddings = request.getfixturevalue(vectors)
-    part, inside = only(benchmark, embeddings, ["hi"])
+    part, inside = restrict_languages(benchmark, embeddings, ["hi"])
     found = as_dict(rank(inside, part)[0], part)
     assert found == slow_ranks(inside, part)
     assert set(part.queries.item) > {item for item, _, _ in found}
@@ -250,23 +204,57 @@ def test_items_without_a_passage_in_these_languages_have_no_rank(vectors, benchm
     assert sorted(kept["rank"]) == sorted(own for own, _ in found.values())  # the pool of one language is as before
 
 
-def test_probes_are_measured_with_english_and_in_all_pairs():
-    """Sentences are numbers of places on a circle: a translation that stands elsewhere is not found."""
+def test_probes_are_encoded_as_passages_each_text_once():
     asked = []
 
-    class Circle:
-        def encode(self, texts, prompt_name, normalize_embeddings, convert_to_numpy, **_):
-            assert normalize_embeddings and convert_to_numpy
-            asked.append((prompt_name, texts))
-            turn = np.radians([float(text) for text in texts])
-            return np.stack([np.cos(turn), np.sin(turn)], axis=1).astype(np.float32)
+    class Lengths:
+        device = torch.device("cpu")
 
-    tatoeba = {"de": (["0", "90"], ["1", "91"]), "hi": (["0", "90"], ["90", "0"])}
-    ntrex = {"de": ["0", "90", "180"], "en": ["1", "91", "181"], "hi": ["0", "180", "90"]}
-    assert probe(Circle(), Probes(tatoeba, ntrex, "abc")) == {
-        "checksum": "abc", "tatoeba": {"de": 1, "hi": 0},
-        "ntrex": {"de en": 1, "de hi": pytest.approx(1 / 3), "en hi": pytest.approx(1 / 3)}}
-    assert {prompt for prompt, _ in asked} == {"passage"} and len(asked) == 4 + 3  # each language once
+        def encode(self, texts, prompt_name, **_):
+            asked.append((prompt_name, texts))
+            return unit(np.array([[1, len(text)] for text in texts], float))
+
+    made = embed_probes(Lengths(), Probes({"de": (["a", "bb"], ["ccc", "d"])}, {"de": ["a"], "en": ["bb"], "hi": ["c"]}, ""))
+    assert list(made["ntrex"]) == ["de en", "de hi", "en hi"] and list(made["tatoeba"]) == ["de"]
+    assert np.allclose(made["tatoeba"]["de"][1], unit(np.array([[1, 3], [1, 1]], float)))
+    assert {prompt for prompt, _ in asked} == {"passage"} and len(asked) == 3 + 2
+
+
+class Broken(Drawn):
+    """Gives no number for some texts."""
+
+    def __init__(self, bad):
+        self.bad = bad
+
+    def encode(self, texts, prompt_name, **_):
+        vectors = super().encode(texts, prompt_name)
+        vectors[[self.bad(text) for text in texts]] = np.nan
+        return vectors
+
+
+@pytest.mark.parametrize("bad, named", [(lambda text: True, "20 of 20"), (lambda text: text in ("t7", "t9"), "2 of 20"),
+                                        (lambda text: text == "t7", "number 8, as passage")])
+def test_vectors_that_are_not_finite_are_refused_not_scored(bad, named):
+    with pytest.raises(ValueError, match="vectors that are not finite") as error:
+        encode(Broken(bad), [f"t{n}" for n in range(20)], "passage")
+    assert named in str(error.value)
+
+
+def test_half_precision_is_used_only_where_the_vectors_come_out_alike(monkeypatch):
+    class Rounded(Drawn):
+        spoilt = 0.0
+
+        def encode(self, texts, prompt_name, **_):
+            vectors = super().encode(texts, prompt_name)
+            return vectors + self.spoilt * torch.is_autocast_enabled("cpu")
+
+    encoder = Rounded()
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False, raising=False)
+    assert encoding_precision(encoder) == "float32" and encoding_precision(encoder, "bf16") == "bf16"
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True, raising=False)
+    assert encoding_precision(encoder) == "bf16"
+    encoder.spoilt = 1.0
+    assert encoding_precision(encoder) == "float32" and encoding_precision(encoder, "float32") == "float32"
 
 
 # Collections
@@ -277,9 +265,13 @@ class Made:
 
     def __init__(self, name, queries, qrels, corpus, checksum, language="xx"):
         self.name, self.language, self.checksum, self.corpus = name, language, checksum, corpus
+        self.passages_checksum = checksum
         self.queries = pd.DataFrame(queries, columns=["id", "text"])
         self.qrels = pd.DataFrame(qrels, columns=["query", "passage", "grade"]).drop_duplicates(["query", "passage"])
         self.read = []
+
+    def check_ids(self, parts):
+        return np.ones(len(np.concatenate(list(parts))), bool)
 
     def passages(self):
         for row in self.corpus:
@@ -301,7 +293,7 @@ def collect(passages=40, queries=12, grades=(0, 1, 2, 3), seed=0, **about):
 class Table:
     """An encoder that looks vectors up by text; stops at a passage if told to."""
 
-    prompts, max_seq_length = {"query": "", "passage": ""}, 8
+    prompts, max_seq_length, device = {"query": "", "passage": ""}, 8, torch.device("cpu")
 
     def __init__(self, collection, ties=False, seed=0, stop=None):
         random = np.random.default_rng(seed)
@@ -359,7 +351,7 @@ def test_shards_hold_vectors_and_ids_in_the_order_of_the_passages(tmp_path):
     encoder = Table(collection)
     files = encode_shards(encoder, collection, tmp_path, shard=4)
     assert [file.name for file in files] == ["shard-00000.npz", "shard-00001.npz", "shard-00002.npz"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", *(file.name for file in files)]
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["manifest.json", *(file.name for file in files)]
     saved = [dict(np.load(file)) for file in files]
     assert [len(part["ids"]) for part in saved] == [4, 4, 2]
     ids = np.concatenate([part["ids"] for part in saved]).tolist()
@@ -376,7 +368,6 @@ def test_an_interrupted_search_goes_on_after_the_last_whole_shard(stop, tmp_path
         search(stopping, collection, tmp_path, depth=5, shard=4)
     whole = stop // 4 * 4
     assert len(collection.read) == min(whole + 4, 10)  # no more than a shard is read ahead
-    (tmp_path / ".shard-00001.npz.partial").write_bytes(b"half a file")
     encoder = Table(collection)
     same(search(encoder, collection, tmp_path, depth=5, shard=4), slow_run(encoder, collection, 5))
     assert encoder.encoded == [id_ for id_, _ in collection.corpus[whole:]]
@@ -414,7 +405,7 @@ def test_a_shard_that_was_lost_is_made_again(tmp_path):
 
 
 @pytest.mark.parametrize("change, named", [
-    (dict(encoder=dict(seed=1)), "another encoder"), (dict(collection=dict(seed=1)), "another collection"),
+    (dict(encoder=dict(seed=1)), "another encoder"), (dict(collection=dict(seed=1)), "another passages"),
     (dict(shard=5), "another shard")])
 def test_shards_of_something_else_are_refused(change, named, tmp_path):
     collection = collect()
@@ -434,17 +425,6 @@ def test_a_collection_without_passages_is_named(tmp_path):
         search(Table(full), empty, tmp_path / "shards")
 
 
-def test_the_fingerprint_of_an_encoder_tells_weights_and_prompts_apart(tmp_path):
-    first, again = tiny.encoder(tmp_path / "a"), tiny.encoder(tmp_path / "b")
-    assert fingerprint(first) == fingerprint(again)
-    assert fingerprint(tiny.encoder(tmp_path / "c", seed=1)) != fingerprint(first)
-    again.prompts["query"] = ""
-    assert fingerprint(again) != fingerprint(first)
-    again.prompts["query"] = first.prompts["query"]
-    again.max_seq_length = 8
-    assert fingerprint(again) != fingerprint(first)
-
-
 @pytest.mark.parametrize("grades", [(0, 1), (0, 1, 2, 3)])
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("depth", [7, 300])
@@ -458,7 +438,7 @@ def test_figures_of_a_run_equal_those_of_pytrec_eval(grades, ties, depth, tmp_pa
     # In a tie pytrec_eval puts the larger id first, so it is told the places instead.
     places = {query: dict(zip(part.passage, (-part["rank"]).astype(float))) for query, part in run.groupby("query")}
     expected = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut_10", "recall_100"}).evaluate(places)
-    table = score(run, collection).set_index("item")
+    table = score(run, collection).set_index("query")
     assert 0 < table["ndcg@10"].mean() < 1 and sorted(table.index) == sorted(qrels)
     for query in qrels:
         for ours, theirs in (("ndcg@10", "ndcg_cut_10"), ("recall@100", "recall_100")):
@@ -495,9 +475,7 @@ def test_a_collection_and_a_benchmark_of_the_same_texts_have_the_same_figures(be
     same_texts = Made("made", queries[["id", "text"]], qrels, list(zip(names, names)), "")
     encoder = Table(same_texts)
     encoder.vectors = dict(zip([*queries.text, *names], [*spread.queries, *spread.passages]))
-    ours = score(search(encoder, same_texts, tmp_path, shard=7), same_texts).set_index("item")["ndcg@10"]
+    ours = score(search(encoder, same_texts, tmp_path, shard=7), same_texts).set_index("query")["ndcg@10"]
     ranks, _ = rank(spread, benchmark)
-    expected = metrics.per_query(ranks, ["ndcg@10"])
-    expected = expected[expected.setting == "Mul"]
-    expected = expected.set_index(expected.item + expected.query_language)["ndcg@10"]
+    expected = ranks.groupby(ranks.item + ranks.query_language).rank_mul.apply(lambda places: metrics.ndcg(places, 10))
     assert ours.sort_index().tolist() == pytest.approx(expected.sort_index().tolist())

@@ -74,7 +74,7 @@ def _of_each(means, names):
 
 def _known(name, fitted):
     if name not in fitted:
-        raise ValueError(f"debias was fitted on {', '.join(sorted(fitted))} and knows nothing of {name!r}: fit it on texts "
+        raise ValueError(f"debias was fitted on {', '.join(sorted(fitted))} and knows nothing of {str(name)!r}: fit it on texts "
                          f"of that language, or leave the language out")
     return name
 

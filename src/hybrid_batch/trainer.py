@@ -40,7 +40,7 @@ def train(encoder, corpus, strategy, training=Training(), validation=None, folde
             raise ValueError(f"the corpus {part.name!r} has no rows")
     encoder.model_card_data.widget = [{}]  # not empty: else the card would show texts of the corpus
     torch.manual_seed(training.seed)  # dropout
-    own_length = limit_length(encoder, training.max_length)
+    own_length = limit_length(encoder, min(training.max_length, encoder.max_seq_length or training.max_length))
     freeze(encoder, embeddings=training.freeze_embeddings, layers=training.frozen_layers)
     sampler = HybridBatchSampler(corpus.rows, strategy, training.batch_size, training.steps, training.seed,
                                  training.language_sampling, training.schedule)
