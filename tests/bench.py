@@ -4,10 +4,10 @@ import time
 
 import numpy as np
 import pandas as pd
+from hybrid_batch.settings import Settings
 
 from hybrid_batch import encoders, retrieval, sampler, study, trainer
 from hybrid_batch.data import benchmarks, corpora
-from hybrid_batch.settings import Settings
 
 
 def seconds(action, repeat=3):

@@ -3,7 +3,6 @@ import subprocess
 import sys
 
 import pytest
-
 from test_translation import nllb  # noqa: F401
 
 from hybrid_batch import __main__, campaign

@@ -7,7 +7,6 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
-import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +16,17 @@ from hybrid_batch.data.benchmarks import Benchmark, load_benchmark
 from hybrid_batch.data.probes import Probes
 from hybrid_batch.data.streaming import Collection
 from hybrid_batch.evaluation import evaluate_collections, score
-from hybrid_batch.retrieval import (Embeddings, embed, embed_probes, encode, encode_shards, encoding_precision, rank,
-                                    restrict_languages, search)
+from hybrid_batch.retrieval import (
+    Embeddings,
+    embed,
+    embed_probes,
+    encode,
+    encode_shards,
+    encoding_precision,
+    rank,
+    restrict_languages,
+    search,
+)
 
 LANGUAGES = ("de", "en", "hi")
 

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 from hybrid_batch import sampler
 from hybrid_batch.data import table as rows_of
 from hybrid_batch.sampler import HybridBatchSampler, Index, explain, spread
-from hybrid_batch.strategies import ADDED_PAIRINGS, PAIRINGS, STRATEGIES, Kind, Mixture, mixture as strategy
+from hybrid_batch.strategies import ADDED_PAIRINGS, PAIRINGS, STRATEGIES, Kind, Mixture
+from hybrid_batch.strategies import mixture as strategy
 
 LANGUAGES = ("en", "de", "hi", "th")
 CASES = [(name, rho, reasoning) for name in STRATEGIES

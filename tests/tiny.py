@@ -1,12 +1,11 @@
 """Encoders and corpora small enough for a test, in the form of the real ones."""
 
 import torch
+from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-from datasets import Dataset
 
 from hybrid_batch.data.corpora import Corpus
 from hybrid_batch.data.table import table

@@ -93,7 +93,7 @@ def main(arguments=None):
 
 
 def _overrides(choice):
-    flags = {name: value for name, value in vars(choice).items() if name in config.PARAMETERS}
+    flags = {name: value for name, value in vars(choice).items() if name in config.PARAMETERS and name != "output"}
     return dict(choice.parameter) | flags
 
 

@@ -79,7 +79,8 @@ class Experiment:
                              choices=TASKS)
     consent: str = parameter("", "needed for data that asks not to be trained on")
     clean_of: tuple = parameter((), "benchmarks whose texts are left out of the corpora, besides those measured on")
-    benchmarks: tuple = parameter(("encyclo11",), "benchmarks to measure with: encyclo11, xquad-r, mlqa-r, a folder ...", trains=False)
+    benchmarks: tuple = parameter(("encyclo11",), "benchmarks to measure with: encyclo11, xquad-r, mlqa-r, a folder ...",
+                                  trains=False)
     subset: tuple = parameter((), "languages whose pool alone is searched, too", trains=False)
     debias: tuple = parameter(("centring",), "what needs no training and is measured, too", trains=False,
                               choices=("centring", "centring elsewhere", "LIR", "LSAR", "SHIFT", "CSLS"))
@@ -167,7 +168,8 @@ class Notebook:
     strategies: tuple = parameter(("X-X", "X-X-mono", "X-Y", "Hybrid", "En-En"), "strategies to train")
     seeds: tuple = parameter((0,), "one training for each seed and strategy", low=0)
     pairings: tuple = parameter(("hybrid",), "pairings of the added batches to compare", choices=ADDED_PAIRINGS)
-    controls: tuple = parameter(("neutral",), "controls of the reasoning batches to train, too", choices=("neutral", "anti-signal"))
+    controls: tuple = parameter(("neutral",), "controls of the reasoning batches to train, too",
+                                choices=("neutral", "anti-signal"))
     keep: tuple = parameter((), "strategies whose trained encoders are kept on disk")
     baseline: str = parameter("X-X-mono", "strategy that the others are compared with")
     benchmark: str = parameter("encyclo11", "benchmark to measure with: encyclo11, xquad-r, mlqa-r or a folder")
@@ -267,7 +269,8 @@ def _convert(kind, value):
     if kind is tuple:
         values = () if value in NONE and value != 0 else (value,) if isinstance(value, (str, int, float, dict)) else tuple(value)
         if any(isinstance(one, bool) for one in values):
-            raise ValueError("true and false stand where a text should: YAML reads no, yes, on and off so; quote them, as in \"no\"")
+            raise ValueError("true and false stand where a text should: YAML reads no, yes, on and off so; quote them, as in "
+                             "\"no\"")
         return values
     if kind is dict:
         if value is None or isinstance(value, dict):

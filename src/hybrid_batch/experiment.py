@@ -19,7 +19,6 @@ import pandas as pd
 import torch
 
 from hybrid_batch import debias, encoders, metrics, paths, retrieval, statistics, storage, trainer
-
 from hybrid_batch.data import corpora, decontamination
 from hybrid_batch.data.benchmarks import load_benchmark
 from hybrid_batch.data.languages import LANGUAGES
@@ -112,14 +111,15 @@ def run(experiment, cache=None):
         [benchmark.checksum for benchmark in left_out], encoders.load.identity(experiment.encoder),
         storage.code_fingerprint("experiment"), importlib.metadata.version("torch"))
     slug = "".join(c if c.isalnum() or c in ".-" else "-" for c in experiment.label).strip("-")[:60]
-    folder = Path(cache or paths.RUNS / "experiments") / f"{slug}-s{experiment.training.seed}-{key}"
-    if not (folder / "manifest.json").exists():
-        with storage.resumable(folder) as partial:
-            if partial is not None:
-                if training is not None:
-                    training, validation = (decontamination.clean(part, left_out) for part in (training, validation))
-                    for name, number in training.about["contaminated"].items():
-                        print(f"decontamination: {number} rows of {training.name} left out: they stand in {name}", flush=True)
+    cache = Path(cache or paths.RUNS / "experiments")
+    with storage.lock(cache / f".{key}.lock"):
+        folder = next(cache.glob(f"[!.]*-{key}"), cache / f"{slug}-s{experiment.training.seed}-{key}")
+        if not folder.exists():
+            if training is not None:
+                training, validation = (decontamination.clean(part, left_out) for part in (training, validation))
+                for name, number in training.about["contaminated"].items():
+                    print(f"decontamination: {number} rows of {training.name} left out: they stand in {name}", flush=True)
+            with storage.resumable(folder) as partial:
                 _make(experiment, training, validation, benchmarks, partial)
     return Run(folder, experiment.label)
 

@@ -36,16 +36,11 @@ def replacing(path):
 @contextlib.contextmanager
 def resumable(folder):
     """Yield a folder to work in that becomes ``folder`` when the block ends. If the block raises, or the process dies,
-    what is there is found again by the next one. Other processes wait; whoever comes when the folder is there gets None."""
-    folder = Path(folder)
-    with lock(folder.with_name(f".{folder.name}.lock")):
-        if folder.exists():
-            yield None
-        else:
-            partial = folder.with_name(f".{folder.name}")
-            partial.mkdir(parents=True, exist_ok=True)
-            yield partial
-            os.replace(partial, folder)
+    what is there is found again by the next one. One process at a time, see lock."""
+    partial = Path(folder).with_name(f".{Path(folder).name}")
+    partial.mkdir(parents=True, exist_ok=True)
+    yield partial
+    os.replace(partial, folder)
 
 
 def write(path, text):

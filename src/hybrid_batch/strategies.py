@@ -49,8 +49,8 @@ class Kind:
 
 
 class Mixture(dict):
-    """A strategy: {Kind: share}, shares made to sum to 1, kinds without a share left out. Kinds may be written as
-    texts; ``Mixture({"qa mono": .5, "qa cross": .5})`` is the paper's hybrid."""
+    """A strategy: {Kind: share}, shares made to sum to 1, kinds without a share left out, in an order of their own, so
+    that two ways of writing one strategy are one. Kinds may be written as texts; ``Mixture({"qa mono": .5, "qa cross": .5})`` is the paper's hybrid."""
 
     def __init__(self, shares):
         shares = {kind if isinstance(kind, Kind) else Kind.parse(kind): share for kind, share in shares.items()}
@@ -59,7 +59,8 @@ class Mixture(dict):
                 raise ValueError(f"the share of {kind} batches must be a number of 0 or more, not {share!r}")
         if not (total := sum(shares.values())):
             raise ValueError("a strategy needs a kind of batch with a share above 0, such as {qa mono: 1}")
-        super().__init__({kind: share / total for kind, share in shares.items() if share})
+        order = sorted(shares, key=lambda kind: (TASKS.index(kind.task), PAIRINGS.index(kind.pairing), kind.languages or ()))
+        super().__init__({kind: shares[kind] / total for kind in order if shares[kind]})
 
     @property
     def tasks(self):

@@ -110,18 +110,21 @@ def run(name, data=None, workers=1, ray_address=None, again=False, results=None)
     """Make all runs of a study that have no rows yet. workers: processes, one thread each; ray_address: of a Ray cluster
     whose machines have the project and the data at the same paths, or "auto". again: rows that are there are made anew.
     An interrupted study goes on where it was. Returns the number of runs made. Raises RuntimeError if some failed."""
+    if workers < 1:
+        raise ValueError(f"workers = {workers}: it must be 1 or more")
     wanted = {}
     for item in plan(name, data):
         wanted.setdefault(item.key, item)
         if item.by_language:
             wanted[item.key] = item
     waiting, made, failed = dict(wanted), 0, []
+    at_once = len(wanted) if ray_address else workers
     with contextlib.ExitStack() as stack:
         submit = stack.enter_context(_pool(workers, ray_address))
         running = {}
         while waiting or running:
             for key, item in list(waiting.items()):
-                if len(running) >= workers:
+                if len(running) >= at_once:
                     break
                 lock = storage.lock(paths.RUNS / "studies" / name / f"{key}.lock", wait=False)
                 try:
@@ -146,7 +149,8 @@ def run(name, data=None, workers=1, ray_address=None, again=False, results=None)
                     lock.release()
             time.sleep(0.2)
     if failed:
-        raise RuntimeError(f"{len(failed)} of {len(wanted)} runs failed, the others are in results/{name}. The first: {failed[0]}")
+        raise RuntimeError(f"{len(failed)} of {len(wanted)} runs failed, the others are in results/{name}. The first: "
+                           f"{failed[0]}")
     return made
 
 

@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
+from hub import write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub import write
 from hybrid_batch.data import catalogue, corpora
-from hybrid_batch.data.corpora import load_corpus
 from hybrid_batch.data.catalogue import CONSENT, open_source
+from hybrid_batch.data.corpora import load_corpus
 
 LOCAL = [name for name, entry in catalogue.catalogue().items() if "repo" not in entry]
 

@@ -4,8 +4,8 @@ import gzip
 import itertools
 
 import pytest
-
 from hub import hub, write  # noqa: F401  hub is a fixture
+
 from hybrid_batch import storage
 from hybrid_batch.data import catalogue, corpora, io
 

@@ -1,8 +1,8 @@
 """Parallel sentences to probe with: from small files, and the real ones."""
 
 import pytest
-
 from hub import write
+
 from hybrid_batch.data import probes
 from hybrid_batch.data.probes import load_probes
 

@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hub import write  # hub is a fixture
 from huggingface_hub import HfFileSystem, constants
 
-from hub import hub, write  # hub is a fixture
 from hybrid_batch.data import catalogue, corpora, readers
 from hybrid_batch.data.corpora import load_corpus
 

@@ -16,9 +16,8 @@ import datasets  # noqa: E402
 import mteb  # noqa: E402
 from mteb._create_dataloaders import _retrieval_texts  # noqa: E402
 from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader  # noqa: E402
-from mteb.types import PromptType  # noqa: E402
-
 from mteb.models import SentenceTransformerEncoderWrapper  # noqa: E402
+from mteb.types import PromptType  # noqa: E402
 from sentence_transformers import SentenceTransformer  # noqa: E402
 
 from hybrid_batch.data.benchmarks import Benchmark, load_benchmark  # noqa: E402

@@ -212,7 +212,8 @@ def forest(table, title=None):
         part = table[table.panel == panel].set_index("label").reindex(names)
         for place, row in enumerate(part.itertuples()):
             axis.errorbar(row.difference, place, xerr=[[row.difference - row.low], [row.high - row.difference]],
-                          marker="o" if row.significant is True else "D", mfc=None if row.significant is True else "white", capsize=3,
+                          marker="o" if row.significant is True else "D", capsize=3,
+                          mfc=None if row.significant is True else "white",
                           color=sns.color_palette()[0] if row.significant is True else "0.35")
         axis.set(title=panel, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
         axis.tick_params(axis="x", rotation=45)
