@@ -1,27 +1,36 @@
 # Each target is a line or two over real tools. The environment is made once and reused.
-PYTHON ?= python3.11
+PYTHON ?= $(shell for v in 3.11 3.12 3.13; do p=$$(command -v python$$v) && $$p -c "" 2>/dev/null && echo $$p && break; done)
 PROFILE ?= quick
 ARGS ?=
 STUDY ?= gpu
 DATA ?= ../shared/data
+WORKERS ?= 1
 VENV := .venv
 RUN := $(VENV)/bin/python -W ignore::DeprecationWarning -m hybrid_batch
+FAST := architecture config storage strategies sampler losses debias metrics statistics claims data/test_io data/test_readers data/test_sentences
+CUDA := nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile \
+        nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink \
+        nvidia-nvshmem-cu13 nvidia-nvtx cuda-bindings cuda-pathfinder cuda-toolkit triton
+COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 pyproject.toml --all-extras --no-annotate \
+           --custom-compile-command "make lock"
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: book html run study chapters test bench serve pair clean
+.PHONY: book html run study chapters test check bench serve pair lock clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-book: run html  ## run the notebooks and build the book
+book: $(VENV)/ready  ## run the notebooks and the chapters and build the book
+	@$(RUN) book $(PROFILE) $(ARGS)
+	@$(MAKE) --no-print-directory html
 	@cat runs/book/results.md
 	@echo && echo "the book: $(CURDIR)/_build/html/index.html"
 
-run: $(VENV)/ready  ## run the notebooks with a profile: make run PROFILE=quick ARGS="-p alpha 0.7"
+run: $(VENV)/ready  ## run the notebooks with a profile: make run PROFILE=quick ARGS="--alpha 0.7"
 	@$(RUN) run $(PROFILE) $(ARGS)
 
-study: $(VENV)/ready  ## make the runs of a study: make study STUDY=gpu DATA=../shared/data
-	@$(RUN) study $(STUDY) --data $(DATA) $(ARGS)
+study: $(VENV)/ready  ## make the runs of a study: make study STUDY=gpu DATA=../shared/data WORKERS=2
+	@$(RUN) study $(STUDY) --data $(DATA) --workers $(WORKERS) $(ARGS)
 
 chapters: $(VENV)/ready  ## make all chapters of the study from results/, without computing anything anew
 	@$(RUN) chapters
@@ -33,22 +42,32 @@ html: $(VENV)/ready  ## build the HTML book from the notebooks as they were run
 test: $(VENV)/ready  ## run all tests
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
+check: $(VENV)/ready  ## ruff, the contracts of imports and the tests that need no model
+	@$(VENV)/bin/ruff check src tests
+	@$(VENV)/bin/lint-imports --no-cache | tail -1
+	@$(VENV)/bin/python -m pytest $(foreach t,$(FAST),$(wildcard tests/test_$(t).py tests/$(t).py)) $(ARGS)
+
 bench: $(VENV)/ready  ## speed as ratios within one run
 	@$(VENV)/bin/python tests/bench.py
 
 serve: $(VENV)/ready  ## read the book at http://localhost:8000
 	@$(VENV)/bin/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
 
-pair: $(VENV)/ready  ## bring notebooks/ipynb/ in step with notebooks/*.md
+pair: $(VENV)/ready  ## write the parameter cells from config and bring notebooks/ipynb/ in step with notebooks/*.md
+	@$(RUN) cells
 	@$(VENV)/bin/jupytext --quiet --sync notebooks/[0-9]*.md
+
+lock: $(VENV)/ready  ## pin everything anew: requirements.txt for pip, and requirements.lock with hashes
+	@$(COMPILE) $(foreach p,$(CUDA),--no-emit-package $(p)) -o requirements.txt $(ARGS)
+	@$(COMPILE) --generate-hashes -c requirements.txt -o requirements.lock
 
 clean:  ## remove what was made, but the environment
 	rm -rf runs _build
 
 $(VENV)/ready: requirements.txt pyproject.toml
-	@echo "=== making the environment in $(VENV) (once)"
-	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found: install Python 3.11, or name one with make PYTHON=..."; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11, for which requirements.txt is pinned: name one with make PYTHON=..."; exit 1; }
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found: install one, or name one with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13: name one with make PYTHON=..."; exit 1; }
+	@echo "=== making the environment in $(VENV) with $(PYTHON) (once)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
