@@ -17,6 +17,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import pandas as pd
 import papermill
 import yaml
 
@@ -119,6 +120,7 @@ def publish(folder):
             with storage.replacing(target) as partial:
                 shutil.copyfile(source, partial)
     storage.write(paths.BOOK / "shown.txt", f"{folder.name}\n")
+    storage.write(paths.BOOK / "parameters.md", pd.DataFrame(config.table()).to_markdown(index=False) + "\n")
 
 
 def execute(source, values, path):
@@ -131,10 +133,11 @@ def execute(source, values, path):
         return path
     notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # figures go into the notebooks
+    kernel = own_kernel()
     with storage.replacing(path) as partial:
         given = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
         done = papermill.execute_notebook(notebook, str(partial), parameters=given, cwd=str(paths.ROOT),
-                                          progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
+                                          kernel_name=kernel, progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
                                           request_save_on_cell_execute=False, extra_arguments=["--log-level=CRITICAL"])
         done.metadata.pop("papermill", None)  # times and paths of this machine
         for cell in done.cells:
@@ -143,6 +146,17 @@ def execute(source, values, path):
         done.metadata["fingerprint"] = depends_on(notebook, values, path.parent)  # it may have made its runs anew
         nbformat.write(done, partial)
     return path
+
+
+def own_kernel():
+    """The name of a kernel of this environment: "python3" may be that of another one on this machine."""
+    name = f"hybrid-batch-{storage.digest(sys.executable)}"
+    about = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": name,
+             "language": "python"}
+    storage.write(paths.RUNS / "jupyter" / "kernels" / name / "kernel.json", json.dumps(about))
+    others = [part for part in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if part]
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(dict.fromkeys([str(paths.RUNS / "jupyter"), *others]))
+    return name
 
 
 def depends_on(notebook, values, folder):
