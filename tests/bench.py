@@ -4,10 +4,12 @@ import time
 
 import numpy as np
 import pandas as pd
-from hybrid_batch.settings import Settings
 
-from hybrid_batch import encoders, retrieval, sampler, study, trainer
+from hybrid_batch import experiment, retrieval, sampler, trainer
+from hybrid_batch.config import Training
 from hybrid_batch.data import benchmarks, corpora
+from hybrid_batch.encoders import load
+from hybrid_batch.strategies import mixture
 
 
 def seconds(action, repeat=3):
@@ -32,23 +34,21 @@ def slow_ranks(vectors, benchmark):
 
 
 def main():
-    study.quiet()
+    experiment.quiet()
     benchmark, corpus = benchmarks.load_benchmark("encyclo11"), corpora.load_corpus("encyclo11")
-    encoder = encoders.load(encoders.OFFLINE)
+    encoder = load.load("offline-e5-small")
     few = benchmarks.load_benchmark("encyclo11", languages=["ar", "en", "th", "zh"])
     one_by_one = seconds(lambda: [encoder.encode(text) for text in few.passages.text[:100]], 1)
     together = seconds(lambda: encoder.encode(list(few.passages.text[:100]), batch_size=16), 1)
     vectors = retrieval.embed(encoder, benchmark)
     fast = seconds(lambda: retrieval.rank(vectors, benchmark))
-    settings = dict(steps=3, batch_size=8, max_length=64)
-    hybrid = sampler.strategy("Hybrid")
-    frozen, free = (seconds(lambda: trainer.train(encoder, corpus, hybrid, Settings(freeze_embeddings=f, **settings)), 1)
+    training = dict(steps=3, batch_size=8, max_length=64)
+    hybrid = mixture("Hybrid")
+    frozen, free = (seconds(lambda: trainer.train(encoder, corpus, hybrid, Training(freeze_embeddings=f, **training)), 1)
                     for f in (True, False))
     batches = seconds(lambda: list(sampler.HybridBatchSampler(corpus.rows, hybrid, 8, 100)))
     rows = [("encoding in batches of 16, against one text at a time", one_by_one / together),
             ("rank(), against sorting every pool", seconds(lambda: slow_ranks(vectors, benchmark), 1) / fast),
-            ("rank(), against rank_faiss() at full depth",
-             seconds(lambda: retrieval.rank_faiss(vectors, benchmark, depth=len(benchmark.passages))) / fast),
             ("training steps with frozen word embeddings, against all weights", free / frozen),
             ("a training step, in batches that the sampler draws in its time", frozen / 3 / (batches / 100))]
     print(pd.DataFrame(rows, columns=["what", "times as fast"]).round(1).to_markdown(index=False))

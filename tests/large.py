@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hybrid_batch import sampler
 from hybrid_batch.data import corpora
+from hybrid_batch.strategies import mixture
 
 ALPHABETS = {"de": "abcdefghijklmnopqrstuvwxyzäöüß", "en": "abcdefghijklmnopqrstuvwxyz",
              "hi": "अआइउएकखगघचछजटडणतदनपबमयरलवसह", "ru": "абвгдежзиклмнопрстуфхцчшщыэюя",
@@ -47,7 +48,7 @@ def measure(number):
     prepared, built = time.perf_counter(), peak()
     index = sampler.Index(corpus.rows)
     indexed = time.perf_counter()
-    batches = len(list(sampler.HybridBatchSampler(index, sampler.strategy("Hybrid"), 100, 100)))
+    batches = len(list(sampler.HybridBatchSampler(index, mixture("Hybrid"), 100, 100)))
     sampled = time.perf_counter()
     disk = sum(file.stat().st_size for file in (corpora.CACHE / corpus.key).iterdir())
     return dict(rows=len(corpus.rows), batches=batches, prepare_s=round(prepared - start, 1),

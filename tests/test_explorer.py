@@ -16,20 +16,21 @@ from urllib.parse import quote
 
 import jupytext
 import nbformat
+import pandas as pd
 import pytest
 
-from hybrid_batch import campaign, explorer, notebooks
-from hybrid_batch.data import corpora
+from hybrid_batch import book, config, paths, rows, study, summary
+from hybrid_batch.paths import ROOT
+from hybrid_batch.report import explorer
 
-ROOT = corpora.ROOT
-HEAD = "part,cell,benchmark,system,figure,language,value,low,high,groups,seeds"
+HEAD = "part condition benchmark system figure language value low high groups seeds".split()
 EVIL = "</script><img src=x onerror=alert(1)>"
 MACRO = ["Mo map", "Cr map", "Mul map", "Mul recall@1"]
 IGNORED = "THEBE_JS_URL"  # the theme's own, on every page
 
 
 def lines(part, cells, benchmark, systems, base):
-    """Rows of a summary.csv, each value another."""
+    """Rows of a summary, each value another."""
     number, made = base, []
     for cell in cells:
         for system in systems:
@@ -45,26 +46,28 @@ def lines(part, cells, benchmark, systems, base):
     return made
 
 
-def write(path, rows):
-    path.parent.mkdir(parents=True)
-    text = io.StringIO()
-    csv.writer(text).writerows([HEAD.split(","), *rows])
-    path.write_text(text.getvalue())
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """A folder of two small studies, one of them with names that must be escaped."""
+    """Summaries of two small studies, one of them with names that must be escaped: {name: table}."""
     folder = tmp_path_factory.mktemp("results")
-    systems = ["means removed", "plain"]
-    write(folder / "cpu-use" / "summary.csv",
-          lines("reproduction", ["untrained", "X-X-mono", "X-Y", "Hybrid"], "xquad-r", systems, 0.3)
-          + lines("reproduction", ["untrained", "X-X-mono", "X-Y", "Hybrid"], "xquad-r de en", ["plain"], 0.4)
-          + lines("alpha", ["0", "0.5", "1"], "xquad-r", systems, 0.5))
-    write(folder / "odd" / "summary.csv", lines(EVIL, [EVIL, 'more "questions", mono'], f"b{EVIL}", ["plain"], 0.6))
+    systems = ["centring", "plain"]
+    made = {"cpu-use": lines("reproduction", ["untrained", "X-X-mono", "X-Y", "Hybrid"], "xquad-r", systems, 0.3)
+            + lines("reproduction", ["untrained", "X-X-mono", "X-Y", "Hybrid"], "xquad-r de en", ["plain"], 0.4)
+            + lines("alpha", ["0", "0.5", "1"], "xquad-r", systems, 0.5),
+            "odd": lines(EVIL, [EVIL, 'more "questions", mono'], f"b{EVIL}", ["plain"], 0.6)}
+    tables = {name: pd.DataFrame(rows_, columns=HEAD).replace({"": None}).astype(
+        {"value": float, "low": float, "high": float, "groups": float}) for name, rows_ in made.items()}
+    for name in tables:
+        (folder / name).mkdir()
+        (folder / name / "key.parquet").touch()
+    planned = {name: [study.Planned(*place, config.Experiment()) for place in table[["part", "condition"]].drop_duplicates().values]
+               for name, table in tables.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(campaign, "RESULTS", folder)
-        yield folder
+        patch.setattr(paths, "RESULTS", folder)
+        patch.setattr(summary, "summarise", tables.get)
+        patch.setattr(study, "plan", planned.get)
+        patch.setattr(rows, "manifests", lambda name: {config.Experiment().key: {"device": f"CPU of {name}"}})
+        yield tables
 
 
 def payload(page):
@@ -74,7 +77,7 @@ def payload(page):
 # What goes into the page
 
 
-def test_every_number_is_one_of_the_csv_files_and_all_of_them_are_there(results):
+def test_every_number_is_one_of_the_summaries_and_all_of_them_are_there(results):
     found = set()
     for made in payload(explorer.explorer())["studies"]:
         for part, cell, benchmark, system, seeds, _, values in made["series"]:
@@ -84,13 +87,12 @@ def test_every_number_is_one_of_the_csv_files_and_all_of_them_are_there(results)
                 found.add((made["name"], part, cell, benchmark, system, figure, language, *values[3 * place:3 * place + 3],
                            groups, seeds))
     expected = set()
-    for path in results.glob("*/summary.csv"):
-        for row in csv.DictReader(path.open()):
-            if row["figure"] in explorer.MEASURES:
-                numbers = [round(float(row[x]), 1 if row["figure"] == "Mul rank_distance" else 4) for x in ("value", "low", "high")]
-                expected.add((path.parent.name, *(row[x] for x in HEAD.split(",")[:6]), *numbers,
-                              int(float(row["groups"])) if row["groups"] else None, int(row["seeds"])))
-    assert found == expected
+    for name, table in results.items():
+        for row in table[table.figure.isin(explorer.MEASURES)].to_dict("records"):
+            numbers = [round(row[x], 1 if row["figure"] == "Mul rank_distance" else 4) for x in ("value", "low", "high")]
+            expected.add((name, *(row[x] for x in HEAD[:6]), *numbers, None if pd.isna(row["groups"]) else int(row["groups"]),
+                          int(row["seeds"])))
+    assert found == expected and len(found) > 100
 
 
 def test_names_of_studies_and_conditions_are_escaped(results):
@@ -107,7 +109,7 @@ def test_the_first_view_is_the_reproduction_on_xquad_r_or_what_there_is(results)
                              "language": "all", "system": "plain"}
     assert made["studies"][0]["title"] == "Universal Sentence Encoder, CPU"
     order = [names[1:4:2] for names in made["studies"][0]["series"] if names[2] == "xquad-r"]
-    assert order[:2] == [["untrained", "plain"], ["untrained", "means removed"]]
+    assert order[:2] == [["untrained", "plain"], ["untrained", "centring"]]
     assert explorer.start(made["studies"][1:])["part"] == EVIL
 
 
@@ -116,23 +118,16 @@ def test_names_of_benchmarks():
 
 
 def test_without_results_there_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(campaign, "RESULTS", tmp_path)
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
     assert explorer.explorer() == "<p class='explorer-none'>No study has results yet.</p>"
-    write(tmp_path / "cpu-use" / "summary.csv", [])
-    assert "No study has results yet." in explorer.explorer()
 
 
-def test_devices_come_from_the_manifests(tmp_path, monkeypatch):
-    monkeypatch.setattr(campaign, "RESULTS", tmp_path)
-    item = next(item for item in campaign.plan("smoke") if item.cell == "untrained")
-    (tmp_path / "smoke").mkdir()
-    (tmp_path / "smoke" / "manifests.jsonl").write_text(json.dumps({"key": item.key, "device": "CPU, 3 threads"}) + "\n")
-    assert explorer.devices("smoke")["reproduction", "untrained"] == "CPU, 3 threads"
-    assert explorer.devices("nothing of the kind") == {}
+def test_devices_come_from_the_manifests(results):
+    assert {names[5] for names in explorer.compact("cpu-use")["series"]} == {"CPU of cpu-use"}
 
 
 def test_the_chapter_runs(tmp_path):
-    made = notebooks.execute(notebooks.chapters()["explorer"], {}, tmp_path / "explorer.ipynb").read_text()
+    made = book.execute(book.chapters()["explorer"], {}, tmp_path / "explorer.ipynb").read_text()
     assert "explorer-data" in made or "No study has results yet." in made
 
 
@@ -212,14 +207,14 @@ def test_the_first_view(visit):
     assert drawn(page) == [(row[0], row[2]) for row in rows]
     assert status(page) == "4 rows shown, of 8." and "#" not in page.url
     assert page.locator(".explorer-static").count() == 0
-    assert "Mul mAP, all languages at once: higher is better." in page.locator(".explorer figcaption").text_content()
+    assert "Mul mAP: higher is better." in page.locator(".explorer figcaption").text_content()
 
 
 def test_choices_change_table_plot_and_address(visit):
     page = visit()
     page.get_by_label("language means removed").check()
     assert len(table(page)) == 8 and page.locator(".explorer-plot rect.removed").count() == 4
-    assert drawn(page)[1] == ("untrained, means removed", table(page)[1][2])
+    assert drawn(page)[1] == ("untrained, centring", table(page)[1][2])
     page.get_by_label("X-Y", exact=True).uncheck()
     assert [row[0] for row in table(page)[::2]] == ["untrained", "X-X-mono", "Hybrid"] and status(page) == "6 rows shown, of 8."
     page.get_by_label("Measure").select_option("Mul rank_distance")
@@ -262,7 +257,7 @@ def test_an_address_of_what_is_not_there_is_said_and_harmless(visit):
 
 def test_what_is_asked_for_is_looked_for_where_it_is(visit):
     assert table(visit(f"#part={quote(EVIL)}"))[0][0] == EVIL  # in the other study
-    page = visit("#system=means+removed")
+    page = visit("#system=centring")
     page.get_by_label("Benchmark").select_option("xquad-r de en")  # plain alone
     assert len(table(page)) == 4 and table(page)[0][1] == "plain"
 
@@ -333,7 +328,7 @@ def test_everything_has_a_name(visit):
 
 @pytest.mark.parametrize("width", [360, 1366, 1920])
 def test_it_fits_and_can_be_touched(visit, width):
-    for view in ("", "#system=plain&system=means+removed", "#study=odd"):
+    for view in ("", "#system=plain&system=centring", "#study=odd"):
         page = visit(view, width)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         small = page.eval_on_selector_all(".explorer :is(select, button, input)", """all => all.map(

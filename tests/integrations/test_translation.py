@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch.nn.utils.rnn import pad_sequence
 from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
 
+from hybrid_batch import cli, paths
 from hybrid_batch.data import corpora, languages
 from hybrid_batch.integrations.translation import LANGUAGES, Translator, parallel, problem
 
@@ -546,3 +547,19 @@ def test_a_corpus_is_translated_once_and_becomes_a_corpus(nllb, tmp_path, calls)
     path = tmp_path / "made.jsonl"
     path.write_text("".join(json.dumps(r) + "\n" for r in found))
     assert len(corpora.load_corpus(str(path)).rows) == 9
+
+
+def test_translate_writes_a_corpus_to_train_on(nllb, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(corpora, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    rows = [dict(item="1", language="en", query="where is the old house?", passage="the cat sleeps", negatives=["bread"]),
+            dict(item="2", language="en", query="bread", passage="water is cold")]
+    (tmp_path / "one.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    made = tmp_path / "made" / "three.jsonl"
+    cli.main(["translate", str(tmp_path / "one.jsonl"), "--to", "de", "th", "--model", str(nllb), "-o", str(made)])
+    told = capsys.readouterr().out
+    assert "de: 2 kept" in told and "th: 2 kept" in told
+    corpus = corpora.load_corpus(str(made)).rows.to_pandas().set_index(["item", "language"])
+    assert len(corpus) == 6 and {item for item, _ in corpus.index} == {"three/one/1", "three/one/2"}
+    assert corpus.passage["three/one/1", "de"] == "die Katze schläft"
+    assert corpus["query"]["three/one/2", "th"] == "ขนมปัง" and corpus.negatives["three/one/1", "th"].tolist() == ["ขนมปัง"]
