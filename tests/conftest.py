@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hub import hub  # noqa: F401, a fixture
 from hypothesis import HealthCheck, settings
 
 from hybrid_batch.data.benchmarks import Benchmark

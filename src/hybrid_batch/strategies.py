@@ -50,7 +50,8 @@ class Kind:
 
 class Mixture(dict):
     """A strategy: {Kind: share}, shares made to sum to 1, kinds without a share left out, in an order of their own, so
-    that two ways of writing one strategy are one. Kinds may be written as texts; ``Mixture({"qa mono": .5, "qa cross": .5})`` is the paper's hybrid."""
+    that two ways of writing one strategy are one. Kinds may be written as texts:
+    ``Mixture({"qa mono": .5, "qa cross": .5})`` is the paper's hybrid."""
 
     def __init__(self, shares):
         shares = {kind if isinstance(kind, Kind) else Kind.parse(kind): share for kind, share in shares.items()}

@@ -2,10 +2,12 @@
 same places, each in its own words, and that nothing gives an answer away."""
 
 import json
+import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
 
+import datasets
 import pytest
 
 from hybrid_batch.data.benchmarks import load_benchmark
@@ -44,7 +46,7 @@ def skeleton(entry):
     """What of an entry must be the same in all languages."""
     if "stem" in entry:
         return entry["id"], entry["family"], len(entry["options"]), entry["answer"]
-    return (entry["id"], entry["subject"], len(entry["sentences"]),
+    return (entry["id"], entry["subject"], entry["cluster"], len(entry["sentences"]),
             [(question["id"], question["answer"]) for question in entry["questions"]])
 
 
@@ -53,10 +55,11 @@ def test_there_is_a_file_for_each_language_and_no_other():
         assert sorted(path.stem for path in (FOLDER / kind).iterdir()) == LANGUAGES
 
 
-def test_the_corpus_is_big_enough():
-    assert len(PASSAGES["en"]) >= 80
-    assert len({entry["subject"] for entry in PASSAGES["en"]}) >= 8
-    assert len(REASONING["en"]) >= 48
+def test_there_are_as_many_passages_questions_and_items_as_the_readme_says():
+    assert len(PASSAGES["en"]) == 288 and len(REASONING["en"]) == 180
+    assert len({entry["subject"] for entry in PASSAGES["en"]}) >= 24
+    assert set(Counter(entry["cluster"] for entry in PASSAGES["en"]).values()) == {4}
+    assert set(Counter(entry["family"] for entry in REASONING["en"]).values()) == {36}
 
 
 @every_language
@@ -73,8 +76,8 @@ def test_ids_are_unique():
 @every_language
 def test_passages_have_their_fields_and_two_questions_about_different_sentences(language):
     for entry in PASSAGES[language]:
-        assert set(entry) == {"id", "subject", "title", "sentences", "questions"}
-        assert len(entry["sentences"]) in (3, 4)
+        assert set(entry) == {"id", "subject", "cluster", "title", "sentences", "questions"}
+        assert 2 <= len(entry["sentences"]) <= 4
         first, second = entry["questions"]
         assert set(first) == set(second) == {"id", "text", "answer"}
         assert (first["id"], second["id"]) == (entry["id"] + "-a", entry["id"] + "-b")
@@ -148,17 +151,119 @@ def test_the_right_option_stands_in_each_place_equally_often():
     assert set(counts.values()) == {len(REASONING["en"]) / 4}
 
 
-def test_the_splits_part_the_ids():
-    ids = [id_ for split in SPLITS.values() for id_ in split]
-    assert set(SPLITS) == {"train", "validation", "test"}
-    assert sorted(ids) == sorted(entry["id"] for entry in PASSAGES["en"] + REASONING["en"])
+def test_the_splits_part_the_ids_and_keep_clusters_whole():
+    parts = {name: ids for name, ids in SPLITS.items() if name != "quick"}
+    assert set(parts) == {"train", "validation", "test"} and set(SPLITS["quick"]) < set(parts["test"])
+    assert sorted(id_ for ids in parts.values() for id_ in ids) == sorted(e["id"] for e in PASSAGES["en"] + REASONING["en"])
+    for ids in SPLITS.values():
+        counts = Counter(entry["cluster"] for entry in PASSAGES["en"] if entry["id"] in set(ids))
+        assert set(counts.values()) == {4}
 
 
-@pytest.mark.parametrize("split", SPLITS)
-def test_every_subject_and_family_is_in_each_split(split):
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_every_family_is_in_each_split(split):
     mine = set(SPLITS[split])
-    for entries, field in ((PASSAGES["en"], "subject"), (REASONING["en"], "family")):
-        assert {entry[field] for entry in entries if entry["id"] in mine} == {entry[field] for entry in entries}
+    assert {e["family"] for e in REASONING["en"] if e["id"] in mine} == {e["family"] for e in REASONING["en"]}
+
+
+# Numbers, lengths
+
+
+MONTH = re.compile("January|February|March|April|May|June|July|August|September|October|November|December")
+
+
+def numbers(text):
+    """Numbers of a text in digits, native ones read, separators of thousands left out."""
+    text = "".join(str(unicodedata.digit(c)) if unicodedata.category(c) == "Nd" else c for c in text)
+    text = re.sub(r"(?<=\d)[.,\u00a0\u202f ٬](?=\d{3}(?!\d))", "", text)
+    return Counter(re.findall(r"\d+", text))
+
+
+@every_language
+def test_numbers_are_those_of_english(language):
+    """But that a decade may be written in words, a month as a number, and a number up to a hundred either way."""
+    english = {(id_, place, n): text for n, (id_, place, text) in enumerate(texts("en"))}
+    for (key, text), (id_, place, other) in zip(english.items(), texts(language)):
+        decades = set(re.findall(r"\b(\d{3}0)s\b", text))
+        small = {str(n) for n in range(101)}
+        ours = {n: c for n, c in numbers(other).items() if n not in decades | small}
+        theirs = {n: c for n, c in numbers(text).items() if n not in decades | small}
+        assert ours == theirs, (id_, place, text, other)
+        months = {str(n) for n in range(1, 13)} if MONTH.search(text) else set()
+        assert set(numbers(other)) - set(numbers(text)) - months - decades <= small, (id_, place, text, other)
+
+
+RATIO = {"zh": (0.1, 0.75), "th": (0.45, 1.7), "ar": (0.45, 1.6)}
+
+
+@every_language
+def test_texts_are_about_as_long_as_in_english(language):
+    """A text that is half as long has lost something; in characters, so bounds differ by script."""
+    low, high = RATIO.get(language, (0.5, 2.0))
+    for (_, place, text), (id_, _, other) in zip(texts("en"), texts(language)):
+        if place != "title" and len(text) > 40:
+            assert low <= len(other) / len(text) <= high, (id_, place, text, other)
+
+
+# Answers
+
+
+def words(text):
+    return set(re.findall(r"\w{4,}", text.casefold()))
+
+
+@every_language
+def test_the_marked_sentence_is_there_once_and_only_once(language):
+    pool = Counter(sentence for entry in PASSAGES[language] for sentence in entry["sentences"])
+    for entry in PASSAGES[language]:
+        for question in entry["questions"]:
+            assert pool[entry["sentences"][question["answer"]]] == 1
+
+
+@pytest.mark.parametrize("language", ["en", "de", "es", "el", "ru", "tr", "vi"])
+def test_no_right_option_is_found_by_the_words_that_it_shares_with_the_stem(language):
+    found = 0
+    for entry in REASONING[language]:
+        shared = [len(words(option) & words(entry["stem"])) for option in entry["options"]]
+        found += sum(s < shared[entry["answer"]] for s in shared) == 3
+    assert found <= 0.35 * len(REASONING[language])  # by chance: at most a quarter
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "tr"])
+def test_no_passage_comes_twice_in_other_words(language):
+    """Sentences of two passages share few of their words."""
+    sentences = [(entry["id"], words(text)) for entry in PASSAGES[language] for text in entry["sentences"]]
+    for place, (first, mine) in enumerate(sentences):
+        for second, other in sentences[place + 1:]:
+            if first != second and len(mine) > 4 and len(other) > 4:
+                assert len(mine & other) / min(len(mine), len(other)) < 0.7, (first, second, mine & other)
+
+
+@pytest.mark.parametrize("benchmark", ["xquad-r", "mlqa-r"])
+def test_nothing_is_shared_with_the_benchmarks_of_others(data, benchmark):
+    tested = load_benchmark(benchmark, str(data))
+    for name in ("encyclo11", "encyclo11-reasoning"):
+        assert len(contamination(load_corpus(name, "all"), tested)) == 0
+
+
+@pytest.mark.parametrize("name", ["mlqa", "xnli-sentences", "okapi-arc"])
+def test_nothing_is_shared_with_corpora_of_others(data, name):
+    for own in ("encyclo11", "encyclo11-reasoning"):
+        assert len(contamination(load_corpus(name, "all", data=str(data), limit=2000), load_benchmark(own, split="all"))) == 0
+
+
+# As a data set of the field
+
+
+@pytest.mark.parametrize("kind, rows", [("passages", 288), ("reasoning", 180)])
+def test_the_folder_is_a_repository_that_datasets_opens_by_path(kind, rows, tmp_path):
+    loaded = datasets.load_dataset(str(FOLDER), f"{kind}-tr", cache_dir=str(tmp_path))
+    assert sum(len(part) for part in loaded.values()) == rows
+    assert set(datasets.get_dataset_config_names(str(FOLDER))) == {f"{k}-{code}" for k in ("passages", "reasoning")
+                                                                    for code in LANGUAGES}
+
+
+# Training
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
