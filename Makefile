@@ -40,7 +40,7 @@ html: $(VENV)/ready  ## build the HTML book from the notebooks as they were run
 	@$(VENV)/bin/jupyter-book build -q -W --keep-going .
 
 test: $(VENV)/ready  ## run all tests, a file at a time on each of two cores
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/ready  ## ruff, the contracts of imports and the tests that need no model
 	@$(VENV)/bin/ruff check src tests

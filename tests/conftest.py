@@ -19,6 +19,13 @@ from hybrid_batch.data.benchmarks import Benchmark
 settings.register_profile("tests", deadline=None, derandomize=True, max_examples=25, database=None,
                           suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+LONGEST = ["test_book.py", "test_readme.py", "test_cards.py", "test_notebooks.py", "test_cli.py", "test_study.py"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """The files that take longest first, so that two cores end at about the same time."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")
