@@ -71,3 +71,10 @@ def test_four_states_beside_the_paper(ours, p, theirs, verdict, compared, monkey
         [dict(strategy="x-y", figure="Cr map", value=0.5),
          dict(strategy="hybrid", figure="Cr map", value=0.5 + theirs[model == "labse"])]))
     assert tables.pattern("any", "xquad-r").verdict.tolist() == [verdict]
+
+
+@pytest.mark.parametrize("name", tables.studies())
+def test_a_study_is_described_by_its_first_trained_run(name):
+    """Not by any: manifests are sorted by key, and a study's other parts leave out other languages."""
+    assert tables.first_trained(name, "Hybrid")["experiment"]["seed"] == 0
+    assert {"el", "vi"} <= set(tables.first_trained(name)["experiment"]["unseen"])

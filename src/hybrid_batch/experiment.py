@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hybrid_batch import debias, encoders, metrics, paths, retrieval, statistics, storage, trainer
+from hybrid_batch import debias, metrics, paths, retrieval, statistics, storage, trainer
 from hybrid_batch.data import corpora, decontamination
 from hybrid_batch.data.benchmarks import load_benchmark
 from hybrid_batch.data.languages import LANGUAGES
@@ -108,7 +108,7 @@ def run(experiment, cache=None):
                                                  "encoding_precision", "languages")}
     key = storage.digest(
         experiment.identity(), sorted(measuring.items()), training and training.key, validation and validation.key,
-        [benchmark.checksum for benchmark in left_out], encoders.load.identity(experiment.encoder),
+        [benchmark.checksum for benchmark in left_out], load.identity(experiment.encoder),
         storage.code_fingerprint("experiment"), importlib.metadata.version("torch"))
     slug = "".join(c if c.isalnum() or c in ".-" else "-" for c in experiment.label).strip("-")[:60]
     cache = Path(cache or paths.RUNS / "experiments")
@@ -173,7 +173,7 @@ def _make(experiment, training, validation, benchmarks, folder):
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         steps = int(log.step.max())
         if experiment.keep_encoder:
-            encoders.load.save(encoder, folder / "encoder")
+            load.save(encoder, folder / "encoder")
     trained = time.time()
     precision = retrieval.encoding_precision(encoder, experiment.encoding_precision)
     measured, probed = _measure(experiment, encoder, benchmarks, precision, made)
@@ -182,7 +182,7 @@ def _make(experiment, training, validation, benchmarks, folder):
         for weight in experiment.interpolation:
             weights.interpolate(encoder, before, after, weight)
             if experiment.keep_encoder:
-                encoders.load.save(encoder, folder / f"encoder-{weight:g}")
+                load.save(encoder, folder / f"encoder-{weight:g}")
             for name, benchmark in benchmarks.items():
                 system = f"interpolated {weight:g}"
                 vectors = retrieval.embed(encoder, benchmark, precision=precision)

@@ -7,7 +7,6 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -55,11 +54,6 @@ def lock(path, wait=True):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path, timeout=-1 if wait else 0)
-
-
-def remove(folder):
-    """Remove a folder, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def checksum(files):

@@ -190,8 +190,8 @@ def test_languages_and_number_of_rows_of_a_file_can_be_chosen(write):
 
 
 @pytest.mark.parametrize("rows, named", [
-    ([ROW, "{"], ["line 2", "not a JSON object", "mend or remove"]),
-    ([ROW, "[1]"], ["line 2", "not a JSON object", "mend or remove"]),
+    ([ROW, "{"], ["line 2", "not a JSON object", "fix or remove"]),
+    ([ROW, "[1]"], ["line 2", "not a JSON object", "fix or remove"]),
     ([ROW, "", dict(ROW, item="")], ["line 3", "'item'", "not empty", "fill it"]),  # empty lines are counted
     ([ROW, {k: v for k, v in ROW.items() if k != "item"}], ["line 2", "'item'", "not None", "fill it"]),
     ([ROW, {k: v for k, v in ROW.items() if k != "language"}], ["line 2", "'language'", "not None", "fill it"]),
@@ -398,7 +398,7 @@ SAME = ["Ｃafé １２ km", "Cafe\u0301 12 km", "\ufeffCafé 12 km", "Ca\u200bf
 
 
 def test_texts_that_the_tokenizer_cannot_tell_apart_are_one():
-    """NFC and NFD, full-width and plain, with and without signs that are not seen."""
+    """NFC and NFD, full-width and plain, with and without invisible signs."""
     assert len(set(hash_texts(SAME))) == 1
     assert len({*hash_texts([SAME[0], "Cafe 12 km", "Café 1 2 km", "Café12 km"])}) == 4
     corpus = make([dict(ROW, item=str(n), query=f"{n}?", passage=text) for n, text in enumerate(SAME)])

@@ -76,10 +76,10 @@ MANY = b"".join(b'{"id": %d, "text": "%x"}\n' % (number, 7 ** number) for number
 
 
 @pytest.mark.parametrize("name, content, named", [
-    ("a.jsonl", LINES + b'{"id": \n', ["line 4", "not a JSON object", "mend or remove"]),
-    ("a.jsonl", LINES + b"[1, 2]\n", ["line 4", "not a JSON object", "[1, 2]", "mend or remove"]),
-    ("a.jsonl", LINES + b'"id"\n', ["line 4", "not a JSON object", "mend or remove"]),
-    ("a.jsonl", LINES + b'\n{"id": "\xff"}\n', ["line 5", "utf-8", "mend or remove"]),
+    ("a.jsonl", LINES + b'{"id": \n', ["line 4", "not a JSON object", "fix or remove"]),
+    ("a.jsonl", LINES + b"[1, 2]\n", ["line 4", "not a JSON object", "[1, 2]", "fix or remove"]),
+    ("a.jsonl", LINES + b'"id"\n', ["line 4", "not a JSON object", "fix or remove"]),
+    ("a.jsonl", LINES + b'\n{"id": "\xff"}\n', ["line 5", "utf-8", "fix or remove"]),
     ("a.jsonl", LINES + b'{"ID": 3}\n', ["line 4", "no field 'id', only ID", "rename it"]),
     ("a.jsonl.gz", LINES, ["line 1", "not readable as .jsonl", "fetch it again"]),  # not compressed
     ("a.jsonl.gz", gzip.compress(LINES)[:-8], ["line 4", "not readable as .jsonl", "end-of-stream", "fetch it again"]),
@@ -139,7 +139,7 @@ def test_a_byte_order_mark_and_blank_lines_do_not_count(name, content, expected,
                                                   ("a.json", b'[{"id": "\\uDE00"}]', "row 1")])
 def test_half_of_a_surrogate_pair_is_named_with_the_place(name, content, place, tmp_path):
     write(tmp_path / name, content)
-    with pytest.raises(ValueError, match=f"{name}, {place}: .*surrogates not allowed.*mend"):
+    with pytest.raises(ValueError, match=f"{name}, {place}: .*surrogates not allowed.*fix"):
         read(tmp_path / name)
 
 

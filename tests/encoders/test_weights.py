@@ -96,7 +96,7 @@ def test_frozen_layers_have_no_dropout_in_training_and_the_others_have(model):
     bert.encoder.layer[0].register_forward_hook(lambda *given: seen.append(given[2]))
     first, second = (model(model.preprocess(TEXTS))["sentence_embedding"] for _ in range(2))
     assert torch.equal(*seen) and not torch.equal(first, second)  # dropout above, none below
-    assert not seen[0].requires_grad  # no gradient goes below
+    assert not seen[0].requires_grad  # frozen layers below need no gradient
     freeze(model)
     model.train()
     assert all(part.training for part in modes)

@@ -178,7 +178,7 @@ def _sentence(at, start, breaks):
     """The number of the sentence in which an answer begins."""
     found = [i for i, (begin, end) in enumerate(breaks) if begin <= start < end]
     if len(found) != 1:
-        raise ValueError(f"{at} is answered by {len(found)} sentences, not one: mend sentence_breaks or answer_start")
+        raise ValueError(f"{at} is answered by {len(found)} sentences, not one: fix sentence_breaks or answer_start")
     return found[0]
 
 

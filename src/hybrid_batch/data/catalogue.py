@@ -73,7 +73,7 @@ class Source:
                 yield dict(task=self.entry["task"], language=language) | row
         except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
             raise ValueError(f"{self.memory.get('where', self.name)}: not in the form of {self.name!r} "
-                             f"({type(error).__name__}: {error}): mend the record or leave it out") from None
+                             f"({type(error).__name__}: {error}): fix the record or leave it out") from None
 
     def records(self, language, part, counts, *fields, columns=None, only=lambda where, record: True):
         """Records of files in one language, counted; (where, record)."""

@@ -85,13 +85,13 @@ def records(file, fields=(), columns=None):
                 where = f"{short}, {unit} {number}"
                 if not isinstance(record, dict):
                     raise ValueError(f"{where}: not a JSON object in braces ({record!r:.99}): "
-                                     f"mend or remove it")
+                                     f"fix or remove it")
                 for field in fields:
                     if field not in record:
                         raise _missing(where, record, repr(field))
                 yield where, record
     except (json.JSONDecodeError, UnicodeError, gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
-        raise ValueError(f"{short}, {unit} {number + 1}: not readable as {kind} ({error}): mend or fetch it "
+        raise ValueError(f"{short}, {unit} {number + 1}: not readable as {kind} ({error}): fix or fetch it "
                          f"again") from None
     except (httpx2.TransportError, HfHubHTTPError) as error:
         raise FileNotFoundError(f"{short}: not readable over the network ({type(error).__name__}): try again, or fetch "
@@ -127,7 +127,7 @@ def whole_number(where, record, field):
     except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not number.is_integer():  # nor are infinities
-        raise ValueError(f"{where}: {field} must be a whole number, not {record[field]!r}: mend it")
+        raise ValueError(f"{where}: {field} must be a whole number, not {record[field]!r}: fix it")
     return int(number)
 
 

@@ -178,7 +178,7 @@ def _xnli(source, language, part, counts):
         texts, rows = triples.setdefault(item, [{"premise": premise}, 0])
         if texts["premise"] != premise:
             raise ValueError(f"{where}: the ids of a premise's rows must be a three (0 to 2, 3 to 5 ...), but {item} "
-                             f"has another premise already: mend the ids, or leave them out")
+                             f"has another premise already: fix the ids, or leave them out")
         texts[label] = record["hypothesis"]
         triples[item][1] = rows + 1
     if (found := [*premises.values()]) != (other := source.memory.setdefault("premises", found)):
@@ -313,7 +313,7 @@ def _bigbench_item(where, example):
     if isinstance(target, (int, float)):
         target = str(target)
     if not isinstance(stem, str) or not isinstance(target, (str, type(None))):
-        raise ValueError(f"{where}: input and target must be texts, not {stem!r:.60} and {target!r:.60}: mend or leave "
+        raise ValueError(f"{where}: input and target must be texts, not {stem!r:.60} and {target!r:.60}: fix or leave "
                          f"out")
     stem, _, listed = stem.partition("\nOptions:\n")
     options = [text.strip() for text in re.split(r"^(?:\([A-Z]\)|-)", listed, flags=re.M)[1:]]
@@ -324,7 +324,7 @@ def _bigbench_item(where, example):
         number = ord(place[1]) - ord("A")
         if number >= len(options):
             raise ValueError(f"{where}: the target is option {target.strip()}, but there are {len(options)} options: "
-                             f"mend or leave out")
+                             f"fix or leave out")
         target = options[number]
     return stem, target and target.strip(), options
 

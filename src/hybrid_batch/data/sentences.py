@@ -49,10 +49,10 @@ def first_answer(answers, context, at):
     start, text = answers[0]["answer_start"], answers[0].get("text")
     if not isinstance(start, int) or isinstance(start, bool) or not isinstance(text, (str, type(None))):
         raise ValueError(f"{at}: an answer needs a text and a whole number as answer_start, not {answers[0]!r:.80}: "
-                         f"mend it")
+                         f"fix it")
     if text is None or start >= 0 and context.startswith(text, start):
         return start, True
     if (found := context.count(text)) != 1:
         raise ValueError(f"{at}: the answer {text!r:.60} does not stand at answer_start {start}, but {found} times "
-                         f"elsewhere in its context: mend answer_start")
+                         f"elsewhere in its context: fix answer_start")
     return context.index(text), False

@@ -57,7 +57,7 @@ def text_hashes(rows):
 
 
 def identity(text):
-    """What of a text the tokenizers tell apart: NFKC as SentencePiece has it, without signs that are not seen, case and
+    """What of a text the tokenizers tell apart: NFKC as SentencePiece has it, without invisible signs, case and
     the kind and number of spaces. Two texts of the same identity are one text wherever texts are compared."""
     if not text.isascii():
         text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))

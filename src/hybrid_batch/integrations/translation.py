@@ -15,14 +15,11 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from hybrid_batch import storage
 from hybrid_batch.data import io
-from hybrid_batch.data.languages import check_languages
+from hybrid_batch.data.languages import FLORES, check_languages
 
 SCRIPTS = {"Jpan": ("Hira", "Kana", "Hani"), "Hang": ("Hang", "Hani"), "Hans": ("Hani",)}  # else one, of that name
-LANGUAGES = {code: (flores, SCRIPTS.get(flores[4:], (flores[4:],))) for code, flores in map(str.split, """
-    ar arb_Arab, bg bul_Cyrl, bn ben_Beng, de deu_Latn, el ell_Grek, en eng_Latn, es spa_Latn, fa pes_Arab, fi fin_Latn,
-    fr fra_Latn, he heb_Hebr, hi hin_Deva, id ind_Latn, it ita_Latn, ja jpn_Jpan, ko kor_Hang, nl nld_Latn, pl pol_Latn,
-    pt por_Latn, ro ron_Latn, ru rus_Cyrl, sw swh_Latn, ta tam_Taml, te tel_Telu, th tha_Thai, tr tur_Latn, uk ukr_Cyrl,
-    ur urd_Arab, vi vie_Latn, zh zho_Hans""".split(","))}  # ISO code: (FLORES-200 code, Unicode scripts)
+# ISO code: (FLORES-200 code, Unicode scripts)
+LANGUAGES = {code: (flores, SCRIPTS.get(flores[4:], (flores[4:],))) for code, flores in FLORES.items()}
 TOKENS = {"NllbTokenizer": lambda code: LANGUAGES[code][0], "M2M100Tokenizer": "__{}__".format}  # of a language
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from hybrid_batch import metrics, rows, statistics, summary
+from hybrid_batch import metrics, statistics, summary
 from hybrid_batch.report import tables
 
 MAPS = ["Mo map", "Cr map", "Mul map"]
@@ -75,7 +75,7 @@ def claims():
     made = tables.studies_with("reproduction", "Hybrid")
     if not made:
         return pd.DataFrame(columns=["claim", "measured here", "verdict"])
-    found = {name: next(row for row in rows.manifests(name).values() if row["label"].startswith("Hybrid")) for name in made}
+    found = {name: tables.first_trained(name, "Hybrid") for name in made}
     first = found[made[0]]
     squares = {b: tables.matrix(made[0], "reproduction", "untrained", b).notna().to_numpy() for b in ("xquad-r", "mlqa-r")
                if b in set(summary.summarise(made[0]).benchmark)}

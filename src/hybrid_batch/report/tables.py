@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from hybrid_batch import metrics, paths, rows, summary
+from hybrid_batch import metrics, paths, rows, study, summary
 
 TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R"}
 LANGUAGES = {"mlqa-r": "ar de en es hi vi zh"}  # fewer than a pool may name
@@ -42,10 +42,18 @@ def _part(name, part):
     return table[table.part == part]
 
 
+def first_trained(name, condition=None):
+    """The manifest of a study's first trained run, in the order of its plan (manifests are sorted by key); of a
+    condition if one is named."""
+    made = rows.manifests(name)
+    return next(made[item.key] for item in study.plan(name) if item.key in made and item.experiment.strategy
+                and item.part == "reproduction" and condition in (None, item.condition))
+
+
 def about(name):
     """What a chapter says of a study: encoder, device, settings and numbers, as a dict."""
     made = rows.manifests(name).values()
-    first = next(row for row in made if row["steps"])["experiment"]
+    first = first_trained(name)["experiment"]
     return {"encoder": first["encoder"], "device": " and ".join(sorted({row["device"] for row in made})),
             "frozen layers": first["frozen_layers"], "languages not trained on": " ".join(first["unseen"]),
             "steps": first["steps"], "pairs in a batch": first["batch_size"], "temperature": first["temperature"],
@@ -55,7 +63,7 @@ def about(name):
 
 def sizes(name):
     """What a study measures on: questions, passages in the pool and groups of questions, a line a benchmark or pool."""
-    row = next(row for row in rows.manifests(name).values() if row["steps"])
+    row = first_trained(name)
     groups = summary.summarise(name).groupby("benchmark")["groups"].max()
     return pd.DataFrame([{"": title(benchmark), "questions": f"{about['queries']:,}",
                           "passages in the pool": f"{about['passages']:,}", "groups of questions": int(groups[benchmark])}
