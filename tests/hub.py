@@ -43,7 +43,7 @@ def write(path, content):
     elif not isinstance(content, bytes):
         content = WRITERS[kind](content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 def _json_lines(rows):
