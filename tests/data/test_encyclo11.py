@@ -10,6 +10,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+from hybrid_batch import paths
 from hybrid_batch.data.benchmarks import load_benchmark
 from hybrid_batch.data.corpora import load_corpus
 from hybrid_batch.data.decontamination import contamination
@@ -66,6 +67,19 @@ def test_there_are_as_many_passages_questions_and_items_as_the_readme_says():
 def test_ids_order_and_indices_are_those_of_english(language):
     for entries in (PASSAGES, REASONING):
         assert [skeleton(entry) for entry in entries[language]] == [skeleton(entry) for entry in entries["en"]]
+
+
+def test_the_readme_says_how_hard_the_test_split_is_as_it_was_measured_on_this_edition():
+    measured = json.loads((paths.RESULTS / "untrained" / "encyclo11.json").read_text())
+    benchmark = load_benchmark("encyclo11")
+    assert measured["benchmark_sha256"] == benchmark.checksum, "measure again: python -m hybrid_batch evaluate --benchmark encyclo11"
+    row = next(line for line in (FOLDER / "README.md").read_text("utf-8").splitlines() if line.startswith("| test split, "))
+    about, *figures = [cell.strip() for cell in row.strip("|").split("|")]
+    assert about == (f"test split, {measured['queries']} questions in {len(measured['candidates'])} languages, "
+                     f"{measured['groups']} passages, {sum(measured['candidates'].values()):,} sentences")
+    macro = measured["macro"]
+    shown = [(macro[setting], "map", ".3f") for setting in ("Mo", "Cr", "Mul")] + [(macro["Mul"], "rank_distance", ".0f")]
+    assert figures == [f"{m[name]:{form}} [{m[f'{name}_low']:{form}}, {m[f'{name}_high']:{form}}]" for m, name, form in shown]
 
 
 def test_ids_are_unique():
