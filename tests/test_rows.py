@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 
-from hybrid_batch import experiment, metrics, paths, rows, statistics, study, summary
+from hybrid_batch import experiment, metrics, paths, rows, statistics, storage, study, summary
 from hybrid_batch.config import Experiment
 from hybrid_batch.report import tables
 
@@ -143,9 +143,19 @@ def test_seeds_count_in_what_is_significant():
 
 
 def test_a_summary_is_kept_until_rows_change(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "RUNS", tmp_path)
-    first = summary.summarise.__wrapped__
-    calls = []
-    kept = summary._kept(lambda data: calls.append(1) or pd.DataFrame({"a": [1]}))
-    assert first and kept("cpu-e5").a.tolist() == [1] and len(calls) == 1
-    assert len(list((tmp_path / "summaries").iterdir())) == 1
+    monkeypatch.setattr(paths, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(summary, "_rows", lambda name: (tmp_path / "results" / name / "key.parquet").read_text())
+    storage.write(tmp_path / "results" / "cpu-e5" / "key.parquet", "first")
+    made_from = []
+
+    def make(rows):
+        made_from.append(rows)
+        return pd.DataFrame({"rows": [rows]})
+
+    def ask_in_a_new_process():
+        return summary._kept(make)("cpu-e5")["rows"].item()
+
+    assert [ask_in_a_new_process(), ask_in_a_new_process()] == ["first", "first"] and made_from == ["first"]
+    storage.write(tmp_path / "results" / "cpu-e5" / "key.parquet", "second, longer")
+    assert ask_in_a_new_process() == "second, longer" and made_from == ["first", "second, longer"]

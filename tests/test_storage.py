@@ -1,5 +1,6 @@
 """Files whole or not at all, whoever writes and whatever happens; fingerprints that see what counts."""
 
+import ast
 import multiprocessing
 import os
 import stat
@@ -119,7 +120,7 @@ def test_the_fingerprint_of_an_experiment_covers_what_makes_its_figures():
         path = paths.PACKAGE / f"{name.replace('.', '/')}.py"
         if name not in found and path.exists():
             found.add(name)
-            waiting += storage.imports(__import__("ast").parse(path.read_text()))
+            waiting += storage.imports(ast.parse(path.read_text()))
     assert {"sampler", "losses", "trainer", "retrieval", "debias", "metrics", "statistics", "config", "data.readers",
             "data.encyclo11", "data.decontamination", "encoders.e5_q4", "encoders.weights"} <= found
 
