@@ -12,14 +12,27 @@ from hybrid_batch import paths, rows, summary
 from hybrid_batch.report import tables
 
 README = (paths.ROOT / "README.md").read_text()
+TORCH = next(line for line in (paths.ROOT / "requirements.txt").read_text().splitlines() if line.startswith("torch=="))
 COMMANDS = [line.split("  #")[0].split(" #")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README, re.S)
             for line in block.splitlines()]
 
 
+INSTALL = ["python3 -m venv .venv",
+           f".venv/bin/python -m pip install {TORCH} --index-url https://download.pytorch.org/whl/cpu", "make book PYTHON=python3",
+           ".venv/bin/python -m pip install -r requirements.txt", ".venv/bin/python -m pip install --no-deps --no-build-isolation -e ."]
+
+
 def test_every_command_is_accounted_for():
-    """make book: test_book; make test: this; evaluate on XQuAD-R: test_main; the others are run below."""
-    assert COMMANDS == ["make book", "make test", *RUN, "python -m hybrid_batch evaluate --encoder offline-e5-small "
+    """make book: test_book; make test: this; evaluate on XQuAD-R: test_main; the others are run below. What installs was tried
+    by hand: here, that it names the pinned version of PyTorch and what make does."""
+    assert COMMANDS == ["make book", "make test", *INSTALL, *RUN, "python -m hybrid_batch evaluate --encoder offline-e5-small "
                         "--benchmark xquad-r --data ../shared/data", *STUDY, *DATA]
+
+
+def test_what_is_installed_by_hand_is_what_make_installs():
+    made = subprocess.run(["make", "-n", "-B", ".venv/ready", "PYTHON=python3"], cwd=paths.ROOT, capture_output=True, text=True)
+    lines = [line.replace("-q --disable-pip-version-check ", "") for line in made.stdout.splitlines()]
+    assert [line for line in lines if "-m venv" in line or "-m pip" in line] == [INSTALL[0], *INSTALL[3:]]
 
 
 @pytest.mark.parametrize("command, verb", [("make study STUDY=gpu DATA=../shared/data", "study gpu --data ../shared/data"),
