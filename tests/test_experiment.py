@@ -10,6 +10,7 @@ import tiny
 
 from hybrid_batch import experiment, metrics, paths, storage
 from hybrid_batch.config import Experiment
+from hybrid_batch.data import encyclo11
 
 SMALL = dict(benchmarks=["encyclo11-quick"], languages=["de", "en"], steps=2, batch_size=4, max_length=16, eval_every=2,
              eval_batches=1, encoding_precision="float32")
@@ -57,7 +58,7 @@ def test_asking_again_reads_and_another_encoder_or_parameter_does_not(made, enco
     asked = Experiment.of(**made.manifest["experiment"])
     monkeypatch.setattr(experiment, "_make", lambda *_: pytest.fail("made again"))
     assert experiment.run(asked, made.folder.parent).folder == made.folder
-    monkeypatch.setattr(experiment, "_make", lambda e, t, v, b, folder: storage.write(folder / "manifest.json", "{}"))
+    monkeypatch.setattr(experiment, "_make", lambda e, t, v, b, c, folder: storage.write(folder / "manifest.json", "{}"))
     tiny.encoder(tmp_path, seed=1)
     other = [asked.but(encoder=str(tmp_path / "tiny-e5")), asked.but(steps=3), asked.but(debias=[]), asked.but(answers="neutral")]
     folders = {experiment.run(one, made.folder.parent).folder for one in [asked, *other]}
@@ -94,7 +95,7 @@ def test_two_processes_that_ask_for_one_run_make_it_once(encoder, tmp_path):
 
 
 def test_long_values_make_no_long_names(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "_make", lambda e, t, v, b, folder: storage.write(folder / "manifest.json", "{}"))
+    monkeypatch.setattr(experiment, "_make", lambda e, t, v, b, c, folder: storage.write(folder / "manifest.json", "{}"))
     shares = {f"qa cross [{' '.join(languages)}]": 1 for languages in (["de", "en"], ["en", "de"], ["de", "en", "de"])}
     values = SMALL | dict(strategy=shares | {f"qa mono [{' '.join(['en'] * n)}]": 1 for n in range(1, 40)})
     assert len(experiment.run(Experiment.of(encoder=encoder, **values), tmp_path).folder.name) < 120
@@ -118,6 +119,16 @@ def test_each_task_takes_its_source_and_translations_are_their_own_task():
 def test_extra_question_passage_pairs_are_said_to_be_extra():
     rows = load(rho=0.5, added="extra", sources={"extra": "encyclo11-sentences"}).rows
     assert set(rows["task"]) == {"qa", "extra"}
+
+
+def test_of_reasoning_items_the_stems_alone_serve_as_parallel_text():
+    asked = Experiment.of(strategy={"qa mono": 0.5, "parallel cross": 0.5}, languages=["de", "en"],
+                          sources={"parallel": "encyclo11-reasoning"})
+    training, _ = experiment.load_training(asked)
+    rows = training.rows.filter(lambda row: row["task"] == "parallel")
+    stems = {entry["stem"] for entry in encyclo11.read_encyclo11("reasoning", "de", "train")}
+    german = rows.filter(lambda row: row["language"] == "de")
+    assert set(german["query"]) == stems and german["passage"] == german["query"] and not any(german["negatives"])
 
 
 @pytest.mark.parametrize("values, named", [

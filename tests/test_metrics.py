@@ -15,6 +15,17 @@ from hybrid_batch.metrics import hubness, language_variance, translation_accurac
 INF = math.inf
 
 
+def test_an_item_is_right_if_its_own_right_option_is_nearer_than_its_wrong_ones():
+    # Stem a in de is nearest to a's right option in de, but in en to a wrong one; b's options do not count for a; a tie is wrong.
+    scores = metrics.choice_scores(
+        stems=np.array([[1.0, 0], [0, 1.0]]), item=["a", "b"], language=["de", "de"],
+        options=np.array([[0.9, 0], [0.2, 0], [0.1, 0], [0.3, 0], [1.0, 0.5], [0.0, 0.5]]),
+        option_item=["a", "a", "a", "a", "b", "b"], option_language=["de", "de", "en", "en", "de", "de"],
+        right=[True, False, True, False, True, False])
+    found = {(row.item, row.setting): row.accuracy for row in scores.itertuples()}
+    assert found == {("a", "Mo"): 1, ("a", "Cr"): 0, ("b", "Mo"): 0}
+
+
 @pytest.mark.parametrize("ranks, expected", [
     ([1], 1), ([4], 1 / 4), ([INF], 0), ([1, 2, 3], 1),
     ([1, 3], (1 / 1 + 2 / 3) / 2), ([3, 1], (1 / 1 + 2 / 3) / 2),

@@ -218,6 +218,9 @@ def test_probes_are_encoded_as_passages_each_text_once():
     class Lengths:
         device = torch.device("cpu")
 
+        def get_embedding_dimension(self):
+            return 2
+
         def encode(self, texts, prompt_name, **_):
             asked.append((prompt_name, texts))
             return unit(np.array([[1, len(text)] for text in texts], float))
@@ -311,6 +314,11 @@ class Table:
             made = random.choice([-0.5, 0.5], 4) if ties else random.normal(size=4)
             vector[random.choice(6, 4, replace=False)] = made
         self.vectors, self.seed, self.stop, self.encoded = dict(zip(texts, unit(vectors))), seed, stop, []
+
+    device = torch.device("cpu")
+
+    def get_embedding_dimension(self):
+        return len(next(iter(self.vectors.values())))
 
     def __repr__(self):
         return "Table"

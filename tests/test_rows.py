@@ -32,7 +32,7 @@ def test_rows_hold_what_was_measured(made, tmp_path):
         part = whole[whole.system == system]
         single = part[part.group.isna()]
         for figure, metric in metrics.FIGURES.items():
-            if metric.settings:
+            if figure in metrics.QUERY_FIGURES:
                 value = single[(single.figure == figure) & (single.query_language == "all")].value.item()
                 assert value == pytest.approx(macro.loc[figure.split(" ")[0], metric.name], abs=1e-6)
                 groups = part[(part.figure == figure) & part.group.notna() & (part.query_language == "all")]
@@ -42,6 +42,24 @@ def test_rows_hold_what_was_measured(made, tmp_path):
         assert pair.value.item() == pytest.approx(expected, abs=1e-6)
     by_language = whole[(whole.system == "plain") & whole.group.notna() & (whole.query_language == "en")]
     assert set(by_language.figure) == {"Mo map", "Cr map", "Mul map"}
+
+
+def test_accuracy_on_reasoning_items_is_kept_by_item(tmp_path):
+    tiny.encoder(tmp_path)
+    asked = Experiment.of(encoder=str(tmp_path / "tiny-e5"), benchmarks=["encyclo11-quick"], languages=["de", "en"], strategy="",
+                          debias=[], choices=["encyclo11-reasoning"], choice_items=6)
+    run = experiment.run(asked, tmp_path / "cache")
+    scores = run.choice_scores()["encyclo11-reasoning"]
+    manifest, table = rows.collect(run)
+    found = table.to_pandas()
+    found = found[found.benchmark == "encyclo11-reasoning"]
+    assert manifest["choices"]["encyclo11-reasoning"]["items"] == 6 == scores["item"].nunique() and len(scores) == 6 * 4
+    for figure in ("Mo accuracy", "Cr accuracy"):
+        part = found[(found.figure == figure)]
+        value = part[part.group.isna() & (part.query_language == "all")].value.item()
+        assert value == pytest.approx(scores[scores.setting == figure[:2]].accuracy.mean(), abs=1e-6)
+        groups = part[part.group.notna()]
+        assert len(groups) == 6 and (groups.value * groups.weight).sum() == pytest.approx(value, abs=0.004)
 
 
 def test_a_row_has_no_text_of_a_corpus_and_the_manifest_no_path_of_the_data(made, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import tiny
 import yaml
 
-from hybrid_batch import config, experiment, paths, rows, study
+from hybrid_batch import config, paths, rows, study
 
 NAMES = sorted(path.stem for path in paths.STUDIES.glob("*.yaml"))
 
@@ -52,7 +52,7 @@ def test_every_study_has_a_plan_without_two_settings_of_one_condition(name):
 def test_a_reader_s_own_mixture_is_a_condition_like_any_other(project):
     project()
     planned = study.plan("mine")
-    assert [item.condition for item in planned] == ["none", "X-Y", "X-Y", "mine", "mine"]
+    assert [item.condition for item in planned] == ["none", "X-Y", "mine", "X-Y", "mine"]
     assert planned[-1].experiment.mixture.written() == {"qa mixed": 0.5, "qa mono": 0.5}
     assert planned[1].experiment.training.learning_rate == 2e-5  # a text to YAML 1.1
 
@@ -239,12 +239,16 @@ second = cluster.add_node(num_cpus=1)
 told = {"killed": second.node_id}
 
 
+def under_way():
+    # Two runs are done, and the second node is making one.
+    started = (folder / "started.txt").read_text().splitlines() if (folder / "started.txt").exists() else []
+    done = rows.manifests("mine")
+    return len(done) >= 2 and any(line.split(" ")[1] == second.node_id and line.split(" ")[0] not in done for line in started)
+
+
 def kill():
-    while not any(second.node_id in line for line in (folder / "started.txt").read_text().splitlines()
-                  ) if (folder / "started.txt").exists() else True:
-        time.sleep(0.1)
-    while len(rows.manifests("mine")) < 2:
-        time.sleep(0.1)
+    while not under_way():
+        time.sleep(0.05)
     told["done before"] = list(rows.manifests("mine"))
     cluster.remove_node(second, allow_graceful=False)
 
@@ -263,4 +267,37 @@ def test_the_number_of_workers_must_make_sense(project):
 
 def test_seeds_are_those_of_the_part():
     made = config.with_seeds(config.Experiment(), [3, 4])
-    assert [one.training.seed for one in made] == [3, 4] and experiment is not None
+    assert [one.training.seed for one in made] == [3, 4] and made[0].but(seed=4) == made[1]
+
+
+def test_one_seed_is_made_of_all_conditions_before_the_next(project):
+    conditions = {"a": {"strategy": "X-X"}, "none": {"strategy": ""}, "mixed": {"strategy": "", "encoder": "x-{seed}"}}
+    project(parts={"p": {"seeds": [3, 1], "conditions": conditions}})
+    assert [(item.condition, item.experiment.training.seed, item.experiment.encoder) for item in study.plan("mine")
+            if item.condition != "none"] == [("a", 3, study.plan("mine")[0].experiment.encoder), ("mixed", 3, "x-3"),
+                                             ("a", 1, study.plan("mine")[0].experiment.encoder), ("mixed", 1, "x-1")]
+    assert [item.experiment.training.seed for item in study.plan("mine") if item.condition == "none"] == [0]
+
+
+def test_one_training_that_two_parts_ask_for_is_measured_on_all_that_either_asks_for(project):
+    project(parts={"p": {"seeds": [0], "conditions": {"a": {"strategy": "X-Y"}}},
+                   "q": {"seeds": [0], "by_language": True, "debias": ["centring"], "interpolation": [0.5],
+                         "benchmarks": ["encyclo11"], "conditions": {"b": {"strategy": "X-Y", "keep_encoder": True}}}})
+    assert study.run("mine") == 1
+    (key, manifest), = rows.manifests("mine").items()
+    assert set(manifest["benchmarks"]) == {"encyclo11-quick", "encyclo11"}
+    assert manifest["benchmarks"]["encyclo11-quick"]["systems"] == ["plain", "centring", "interpolated 0.5"]
+    assert (rows.read("mine", [key]).query_language == "de").any()
+    assert study.run("mine") == 0
+    kept = paths.RUNS / "studies" / "mine" / "encoders" / "a-0"
+    assert (kept / "encoder" / "modules.json").exists() and (kept / "encoder-0.5" / "modules.json").exists()
+
+
+def test_an_encoder_that_a_study_keeps_can_be_named_by_its_next_part(project):
+    folder = project()
+    kept = [folder / "runs" / "studies" / "mine" / "encoders" / f"{name}-{{seed}}" / "encoder" for name in ("a-b", "c")]
+    project(parts={"p": {"seeds": [0], "keep_encoder": True, "conditions": {"a b": {"strategy": "X-Y"}, "c": {"strategy": "X-X"}}},
+                   "q": {"seeds": [0], "strategy": "", "conditions": {"merged": {"encoder": "+".join(map(str, kept))}}}})
+    assert study.run("mine") == 3
+    values = {manifest["label"]: rows.read("mine", [key]) for key, manifest in rows.manifests("mine").items()}
+    assert len(values) == 3 and not values["untrained"].empty

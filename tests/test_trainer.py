@@ -49,8 +49,8 @@ def test_training_lowers_the_loss_and_logs_every_step(encoder):
     assert log.learning_rate.iloc[-1] < log.learning_rate.max()
 
 
-def test_the_weights_kept_are_those_of_the_best_look(encoder, tmp_path):
-    """A learning rate that ruins the encoder: the best look is not the last."""
+def test_the_weights_kept_are_those_of_the_best_evaluation(encoder, tmp_path):
+    """A learning rate that ruins the encoder: the best evaluation is not the last."""
     validation = tiny.corpus(12)
     settings = Training(steps=40, batch_size=6, learning_rate=0.05, eval_every=2, eval_batches=3, patience=3, max_length=16)
     log, _ = trainer.train(encoder, tiny.corpus(), HYBRID, settings, validation, tmp_path / "run")
@@ -67,6 +67,20 @@ def test_the_weights_kept_are_those_of_the_best_look(encoder, tmp_path):
             values.append(float(loss(columns, None)))
     assert sum(values) / len(values) == pytest.approx(looks.min(), rel=1e-4)
     assert not list((tmp_path / "run").glob("checkpoint-*"))
+
+
+def test_without_restoring_the_best_all_steps_are_made_and_the_last_weights_kept(tmp_path):
+    """The same training, whose best evaluation is not the last, with and without evaluations: the same weights."""
+    settings = dict(steps=20, batch_size=6, learning_rate=0.05, max_length=16, patience=1, restore_best=False)
+    found = []
+    for name, validation in (("evaluated", tiny.corpus(12)), ("plain", None)):
+        model = tiny.encoder(tmp_path / name)
+        log, _ = trainer.train(model, tiny.corpus(), HYBRID, Training(**settings, eval_every=5, eval_batches=2), validation,
+                               tmp_path / name / "run")
+        found.append((weights(model), log))
+    losses = found[0][1].set_index("step").validation_loss.dropna()
+    assert losses.index.tolist() == [5, 10, 15, 20] and losses.idxmin() != 20
+    assert torch.equal(found[0][0], found[1][0])
 
 
 def test_an_interrupted_training_goes_on_to_the_same_end(tmp_path, monkeypatch):

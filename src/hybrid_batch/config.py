@@ -50,6 +50,8 @@ class Training:
                                        choices=("uniform", "size"))
     eval_every: int = parameter(50, "steps between two evaluations of the validation loss", unit="steps", low=1)
     eval_batches: int = parameter(10, "batches of an evaluation, the same each time", unit="batches", low=1)
+    restore_best: bool = parameter(True, "go back to the weights of the best evaluation, and stop early; if not, all steps are "
+                                   "made and the last weights kept")
     patience: int = parameter(5, "evaluations without improvement before training stops early", unit="evaluations", low=1)
     mini_batch_size: int = parameter(0, "texts encoded at once, with cached gradients; 0: a whole batch", unit="texts", low=0)
     seed: int = parameter(0, "seed of batches and dropout", low=0)
@@ -86,6 +88,11 @@ class Experiment:
                               choices=("centring", "centring elsewhere", "LIR", "LSAR", "SHIFT", "CSLS"))
     interpolation: tuple = parameter((), "weights at which the trained encoder, mixed with the untrained one, is measured, "
                                      "too", low=0, high=1, trains=False)
+    choices: tuple = parameter((), "reasoning data sets of whose held-out items the accuracy is measured, too: the right option "
+                               "before the wrong ones of its item", trains=False)
+    choice_languages: tuple = parameter((), "languages of these items; empty: all", trains=False)
+    choice_items: int = parameter(100, "most items of each of these data sets", unit="items", low=1, trains=False)
+    probe_sentences: int = parameter(500, "most sentences of each language of the probes", unit="sentences", low=1, trains=False)
     probes: bool = parameter(False, "measure the alignment of languages with Tatoeba and NTREX, too", trains=False)
     encoding_precision: str = parameter("auto", "of encoding; auto: bf16 on a CPU that has it, if vectors come out alike",
                                         choices=("auto", "float32", "bf16"), trains=False)

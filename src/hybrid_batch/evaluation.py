@@ -22,12 +22,11 @@ def evaluate(encoder_name, benchmark_name, data=None, languages=None, split=None
     about = {"device": experiment.device_name(encoder.device), "threads": torch.get_num_threads(), **storage.provenance()}
     if isinstance(benchmark, list):
         folder = Path(shards or paths.RUNS / "shards") / encoder_name.strip("/.").replace("/", "-")[-60:]
-        size = 16 if encoder.device.type == "cpu" else 256
-        return measured | evaluate_collections(encoder, benchmark, folder, size) | about
+        return measured | evaluate_collections(encoder, benchmark, folder) | about
     precision = retrieval.encoding_precision(encoder, precision)
     ranks, _ = retrieval.rank(retrieval.embed(encoder, benchmark, precision=precision, progress=True), benchmark)
     scores = metrics.per_query(ranks)
-    figures = [figure for figure in metrics.FIGURES if figure.split(" ")[0] in set(scores.setting)]
+    figures = [figure for figure in metrics.QUERY_FIGURES if figure.split(" ")[0] in set(scores.setting)]
     macro = {}
     for row in statistics.estimates({"": [scores]}, figures, trained=lambda _: False).itertuples():
         setting, name = row.figure.split(" ")
@@ -53,13 +52,13 @@ def score(ranking, collection):
                         columns=["query", "ndcg@10", "recall@100"])
 
 
-def evaluate_collections(encoder, collections, folder, batch_size=16, progress=True):
+def evaluate_collections(encoder, collections, folder, progress=True):
     """Search and score collections, each with shards in a folder of its own in ``folder``: figures as a dict, macro means
     over languages, with 95 % intervals over queries."""
     scores, counts = [], []
     for collection in collections:
         place = Path(folder) / "".join(c if c.isalnum() else "-" for c in f"{collection.name}-{collection.language}")[-80:]
-        ranking = retrieval.search(encoder, collection, place, batch_size=batch_size, progress=progress)
+        ranking = retrieval.search(encoder, collection, place, progress=progress)
         scores.append(score(ranking, collection))
         counts.append(dict(language=collection.language, sha256=collection.checksum, queries=len(scores[-1]),
                            queries_left_out=len(collection.queries) - len(scores[-1]),

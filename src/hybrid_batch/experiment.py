@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hybrid_batch import debias, metrics, paths, retrieval, statistics, storage, trainer
+from hybrid_batch import config, debias, metrics, paths, retrieval, statistics, storage, trainer
 from hybrid_batch.data import corpora, decontamination
 from hybrid_batch.data.benchmarks import load_benchmark
+from hybrid_batch.data.choices import load_choices
 from hybrid_batch.data.languages import LANGUAGES
 from hybrid_batch.data.probes import load_probes
 from hybrid_batch.encoders import load, weights
@@ -75,6 +76,12 @@ class Run:
         """Scores of every query, see metrics.per_query."""
         return metrics.per_query(self.ranks(benchmark, system))
 
+    def choice_scores(self):
+        """Of reasoning items {data set: table}, see metrics.choice_scores."""
+        path = self.folder / "choices.parquet"
+        table = pd.read_parquet(path) if path.exists() else pd.DataFrame({"data_set": []})
+        return {name: part.drop(columns="data_set") for name, part in table.groupby("data_set", sort=False)}
+
     def file(self, benchmark, system, what):
         return self.folder / f"{storage.digest(benchmark, system)}.{what}"
 
@@ -103,12 +110,13 @@ def run(experiment, cache=None):
     data = experiment.data or None
     benchmarks = {name: load_benchmark(name, data, languages=languages) for name in experiment.benchmarks}
     left_out = [*benchmarks.values(), *(load_benchmark(name, data) for name in experiment.clean_of)]
+    choices = [load_choices(name, data, list(experiment.choice_languages) or languages, experiment.choice_items)
+               for name in experiment.choices]
     values = experiment.values()
-    measuring = {name: values[name] for name in ("benchmarks", "subset", "debias", "interpolation", "probes", "keep_encoder",
-                                                 "encoding_precision", "languages")}
+    measuring = {name: values[name] for name, about in config.EXPERIMENT.items() if not about.trains and name != "data"}
     key = storage.digest(
-        experiment.identity(), sorted(measuring.items()), training and training.key, validation and validation.key,
-        [benchmark.checksum for benchmark in left_out], load.identity(experiment.encoder),
+        experiment.identity(), sorted(measuring.items()), languages, training and training.key, validation and validation.key,
+        [part.checksum for part in (*left_out, *choices)], load.identity(experiment.encoder),
         storage.code_fingerprint("experiment"), importlib.metadata.version("torch"))
     slug = "".join(c if c.isalnum() or c in ".-" else "-" for c in experiment.label).strip("-")[:60]
     cache = Path(cache or paths.RUNS / "experiments")
@@ -120,14 +128,15 @@ def run(experiment, cache=None):
                 for name, number in training.about["contaminated"].items():
                     print(f"decontamination: {number} rows of {training.name} left out: they stand in {name}", flush=True)
             with storage.resumable(folder) as partial:
-                _make(experiment, training, validation, benchmarks, partial)
+                _make(experiment, training, validation, benchmarks, choices, partial)
     return Run(folder, experiment.label)
 
 
 def load_training(experiment):
     """What an experiment trains on and what it stops early on: two corpora, (None, None) without training. Each task
-    takes from its source the rows of that task (extra those of qa); of the experiment's languages a corpus brings those
-    that it has. Raises ValueError if a source has no rows of its task."""
+    takes from its source the rows of that task; extra takes those of qa, and parallel, where all are of reasoning,
+    their stems. Of the experiment's languages a corpus brings those that it has. Raises ValueError if a source has no
+    rows of its task."""
     if experiment.mixture is None:
         return None, None
     wanted = [code for code in experiment.languages or LANGUAGES if code not in experiment.unseen]
@@ -144,6 +153,8 @@ def load_training(experiment):
             raise ValueError(f"the strategy draws {task} batches, but sources names no corpus of {task}: add one, as in "
                              f"sources: {{{task}: CORPUS}}")
         corpus = read(name, "train", experiment.limits.get(task))
+        if task == "parallel" and set(corpus.rows.unique("task")) == {"reasoning"}:
+            corpus = corpora.stems(corpus)
         found, own = np.array(corpus.rows["task"]), "qa" if task == "extra" else task
         if not (found == own).any():
             raise ValueError(f"sources: {task}: {name} has no rows of the task {own}, only of {', '.join(sorted(set(found)))}")
@@ -161,7 +172,7 @@ def load_training(experiment):
     return training, read(experiment.validation or "+".join(held_out) or "encyclo11", "validation")
 
 
-def _make(experiment, training, validation, benchmarks, folder):
+def _make(experiment, training, validation, benchmarks, choices, folder):
     start, made = time.time(), Run(folder, experiment.label)
     encoder = copy.deepcopy(_untrained(experiment.encoder))
     steps, drawn = 0, {}
@@ -177,6 +188,7 @@ def _make(experiment, training, validation, benchmarks, folder):
     trained = time.time()
     precision = retrieval.encoding_precision(encoder, experiment.encoding_precision)
     measured, probed = _measure(experiment, encoder, benchmarks, precision, made)
+    answered = _answer(encoder, choices, precision, folder)
     if experiment.interpolation:
         after = weights.parameters(encoder)
         for weight in experiment.interpolation:
@@ -192,7 +204,8 @@ def _make(experiment, training, validation, benchmarks, folder):
         "encoder": load.identity(experiment.encoder), "prompts": encoder.prompts,
         "shares": experiment.mixture.written() if experiment.mixture else {}, "drawn": drawn,
         "corpus": training and dict(name=training.name, checksum=training.checksum, rows=len(training.rows), **training.about),
-        "benchmarks": measured, "probes": probed, "device": device_name(encoder.device), "threads": torch.get_num_threads(),
+        "benchmarks": measured, "choices": answered, "probes": probed, "device": device_name(encoder.device),
+        "threads": torch.get_num_threads(),
         "precision": {"training": trainer.precision(experiment.training, encoder.device) if steps else None,
                       "encoding": precision},
         "seconds": {"training": round(trained - start, 1), "evaluation": round(time.time() - trained, 1)},
@@ -204,8 +217,8 @@ def _measure(experiment, encoder, benchmarks, precision, made):
     """({benchmark or pool: what the manifest says of it}, translation accuracies of the probes)."""
     measured, probes = {}, None
     if experiment.probes:
-        probes = retrieval.embed_probes(encoder, load_probes(experiment.data or None, list(experiment.languages) or None),
-                                        precision)
+        probes = retrieval.embed_probes(encoder, load_probes(experiment.data or None, list(experiment.languages) or None,
+                                                             experiment.probe_sentences), precision)
     elsewhere = [method for method in experiment.debias if method != "centring"]
     fitted = embed_fitted(encoder, precision) if elsewhere else None
     for name, benchmark in benchmarks.items():
@@ -223,6 +236,20 @@ def _measure(experiment, encoder, benchmarks, precision, made):
             measured[part] = dict(checksum=benchmark.checksum, queries=len(chosen.queries), passages=len(chosen.passages),
                                   systems={"plain": made.keep(part, "plain", chosen, inside)})
     return measured, metrics.probe_accuracies(probes)
+
+
+def _answer(encoder, choices, precision, folder):
+    """Leave scores of reasoning items in the folder; what the manifest says of them, {data set: ...}."""
+    tables = []
+    for part in choices:
+        stems, options = (retrieval.encode(encoder, table.text, prompt, precision)
+                          for table, prompt in ((part.stems, "query"), (part.options, "passage")))
+        tables.append(metrics.choice_scores(stems, options, part.stems["item"], part.stems.language, part.options["item"],
+                                            part.options.language, part.options.right).assign(data_set=part.name))
+    if tables:
+        pd.concat(tables).to_parquet(folder / "choices.parquet")
+    return {part.name: dict(checksum=part.checksum, items=part.stems["item"].nunique(), languages=part.languages,
+                            chance=round(part.chance, 4)) for part in choices}
 
 
 def embed_fitted(encoder, precision="float32"):

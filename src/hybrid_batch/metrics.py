@@ -56,6 +56,31 @@ def max_rank(ranks):
     return float(np.max(ranks))
 
 
+# Of reasoning items
+
+
+def choice_scores(stems, options, item, language, option_item, option_language, right):
+    """Is the right option nearer to its stem than all wrong ones of the same item? A row per (item, language of the stem,
+    language of the options), with the columns of per_query's table and accuracy, 0 or 1; a tie counts as wrong.
+
+    stems: vectors (stems, dim), with their item and language, (stems,) each; options: vectors (options, dim), with item,
+    language and whether it is the right one, (options,) each.
+    """
+    places = pd.DataFrame({"item": option_item, "language": option_language}).groupby(["item", "language"]).indices
+    by_item = {}
+    for (name, code), rows in places.items():
+        by_item.setdefault(name, []).append((code, rows))
+    numbers = {name: number for number, name in enumerate(sorted(by_item))}
+    table = []
+    for name, code, vector in zip(item, language, stems):
+        for other, rows in by_item[name]:
+            near, correct = np.round(options[rows] @ vector, 6), np.asarray(right)[rows]
+            table.append((numbers[name], name, code, other, float(near[correct].max() > near[~correct].max())))
+    table = pd.DataFrame(table, columns=["group", "item", "query_language", "passage_language", "accuracy"])
+    table.insert(0, "setting", np.where(table.query_language == table.passage_language, "Mo", "Cr"))
+    return table
+
+
 # Of one encoder on one benchmark
 
 
@@ -208,10 +233,12 @@ METRICS = {metric.name: metric for metric in (
     Metric("hubness", lambda m: hubness(m.queries, m.passages), "hubness", True, 2, low=-ANY, high=ANY),
     Metric("tatoeba", mean_accuracy("tatoeba"), "translations found, Tatoeba"),
     Metric("ntrex", mean_accuracy("ntrex"), "translations found, NTREX"))}
+ACCURACY = Metric("accuracy", float, "accuracy", settings=("Mo", "Cr"))  # of reasoning items, see choice_scores
 QUERY_METRICS = {name: metric for name, metric in METRICS.items() if metric.settings}
 SYSTEM_METRICS = {name: metric for name, metric in METRICS.items() if not metric.settings}
-FIGURES = {f"{setting} {name}": metric for name, metric in QUERY_METRICS.items() for setting in metric.settings}
-FIGURES |= SYSTEM_METRICS  # by the name of a figure: "Mo map", "Mul rank_distance", "gap"
+QUERY_FIGURES = {f"{setting} {name}": metric for name, metric in QUERY_METRICS.items() for setting in metric.settings}
+CHOICE_FIGURES = {f"{setting} accuracy": ACCURACY for setting in ACCURACY.settings}
+FIGURES = QUERY_FIGURES | SYSTEM_METRICS | CHOICE_FIGURES  # by name: "Mo map", "Mul rank_distance", "gap"
 
 
 def figure_label(figure):

@@ -24,6 +24,9 @@ from hybrid_batch import storage
 from hybrid_batch.encoders.weights import fingerprint
 
 DECIMALS = 6
+TOKENS = (65_536, 1_024)  # in a batch, padding too: on a GPU, on a CPU
+SOME = 1_024  # passages of a shard that are encoded between two updates of its bar
+LETTERS = 3  # about so many make a token
 ALIKE = 0.999  # least cosine of vectors in half precision with those in full
 
 
@@ -35,17 +38,45 @@ class Embeddings:
     passages: np.ndarray
 
 
-def encode(encoder, texts, prompt, batch_size=64, precision="float32"):
-    """Vectors of texts with one of an encoder's prompts: (texts, dim), float32, of length 1. precision: float32, or bf16
-    for autocast. Raises ValueError if a vector is not finite."""
-    half = precision == "bf16"
-    with torch.autocast(encoder.device.type, torch.bfloat16) if half else contextlib.nullcontext():
-        vectors = encoder.encode(list(texts), prompt_name=prompt, batch_size=batch_size, convert_to_numpy=True,
-                                 normalize_embeddings=True, show_progress_bar=False).astype(np.float32)
+def encode(encoder, texts, prompt, precision="float32", progress=False):
+    """Vectors of texts with one of an encoder's prompts: (texts, dim), float32, of length 1. Texts of like length share
+    a batch, so that little is padding. precision: float32, or bf16 for autocast. progress: show a bar; None: on a
+    terminal. Raises ValueError if a vector is not finite."""
+    texts, half = list(texts), precision == "bf16"
+    vectors = np.empty((len(texts), encoder.get_embedding_dimension()), np.float32)
+    lengths = token_counts(encoder, texts)
+    with (torch.autocast(encoder.device.type, torch.bfloat16) if half else contextlib.nullcontext(),
+          tqdm(total=len(texts), unit=" texts", desc=prompt, disable=None if progress is None else not progress) as bar):
+        for rows in batches(lengths, TOKENS[encoder.device.type == "cpu"]):
+            vectors[rows] = encoder.encode([texts[row] for row in rows], prompt_name=prompt, batch_size=len(rows),
+                                           convert_to_numpy=True, normalize_embeddings=True, show_progress_bar=False)
+            bar.update(len(rows))
     if len(bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1))):
         raise ValueError(f"the encoder gives vectors that are not finite for {len(bad)} of {len(texts)} texts (the first is "
                          f"number {bad[0] + 1}, as {prompt}): its weights are broken, or need more precision")
     return vectors
+
+
+def token_counts(encoder, texts):
+    """Tokens of each text as far as the encoder reads it, (texts,); of an encoder without a tokenizer of its own about
+    as many, from the letters."""
+    tokenizer = getattr(encoder, "tokenizer", None)
+    if callable(tokenizer):
+        ids = tokenizer(texts, padding=False, truncation=False, verbose=False)["input_ids"] if texts else []
+        counts = np.array([len(row) for row in ids], int)
+    else:
+        counts = np.array([1 + len(text) // LETTERS for text in texts], int)
+    return np.minimum(counts, encoder.max_seq_length) if getattr(encoder, "max_seq_length", None) else counts
+
+
+def batches(lengths, most):
+    """Yield row numbers, in batches that are at most ``most`` tokens large when padded, the longest texts first, so that
+    what does not fit in memory fails at once. lengths: (texts,)."""
+    order = np.argsort(-lengths, kind="stable")
+    while len(order):
+        count = max(1, most // max(1, lengths[order[0]]))
+        yield order[:count]
+        order = order[count:]
 
 
 def encoding_precision(encoder, wanted="auto"):
@@ -56,22 +87,15 @@ def encoding_precision(encoder, wanted="auto"):
     if encoder.device.type != "cpu" or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return "float32"
     texts = ["One text to try.", "Ein zweiter Text, etwas länger als der erste, mit einem Nebensatz.", "第三个句子。", "๔"]
-    full, half = (encode(encoder, texts, "passage", precision=name) for name in ("float32", "bf16"))
+    full, half = (encode(encoder, texts, "passage", name) for name in ("float32", "bf16"))
     return "bf16" if (full * half).sum(axis=1).min() >= ALIKE else "float32"
 
 
-def embed(encoder, benchmark, batch_size=64, precision="float32", progress=False):
-    """Encode a benchmark's queries and passages, each with its prompt; equal texts once."""
+def embed(encoder, benchmark, precision="float32", progress=None):
+    """Encode a benchmark's queries and passages, each with its prompt; equal texts once. progress: see encode."""
     def encode_table(table, prompt):
-        vectors = np.empty((len(table), encoder.get_embedding_dimension()), np.float32)
-        # Language by language, so that a batch, which holds texts of like length in
-        # characters, has like lengths in tokens too and little padding.
-        with tqdm(total=len(table), unit=" texts", desc=prompt, disable=not progress) as bar:
-            for rows in table.groupby("language").indices.values():
-                code, unique = pd.factorize(table.text.to_numpy()[rows])
-                vectors[rows] = encode(encoder, unique, prompt, batch_size, precision)[code]
-                bar.update(len(rows))
-        return vectors
+        code, unique = pd.factorize(table.text.to_numpy())
+        return encode(encoder, unique, prompt, precision, progress)[code]
 
     return Embeddings(encode_table(benchmark.queries, "query"), encode_table(benchmark.passages, "passage"))
 
@@ -79,8 +103,8 @@ def embed(encoder, benchmark, batch_size=64, precision="float32", progress=False
 def embed_probes(encoder, probes, precision="float32"):
     """Vectors of parallel sentences, encoded as passages: {"tatoeba": {language: (vectors, vectors of their English)},
     "ntrex": {"language language": (vectors, vectors)}}."""
-    vectors = {language: encode(encoder, texts, "passage", precision=precision) for language, texts in probes.ntrex.items()}
-    tatoeba = {language: tuple(encode(encoder, part, "passage", precision=precision) for part in both)
+    vectors = {language: encode(encoder, texts, "passage", precision) for language, texts in probes.ntrex.items()}
+    tatoeba = {language: tuple(encode(encoder, part, "passage", precision) for part in both)
                for language, both in probes.tatoeba.items()}
     return {"tatoeba": tatoeba,
             "ntrex": {f"{x} {y}": (vectors[x], vectors[y]) for x, y in itertools.combinations(vectors, 2)}}
@@ -157,7 +181,7 @@ def _best(scores, top):
 # Collections
 
 
-def search(encoder, collection, folder, depth=100, shard=50_000, batch_size=16, progress=False):
+def search(encoder, collection, folder, depth=100, shard=50_000, progress=False):
     """Exact search for the queries of a collection that have a relevant passage.
 
     folder, shard: see encode_shards; one shard is in memory at a time.
@@ -166,8 +190,8 @@ def search(encoder, collection, folder, depth=100, shard=50_000, batch_size=16, 
     """
     relevant = collection.qrels[collection.qrels.grade > 0]
     queries = collection.queries[collection.queries.id.isin(relevant["query"])]
-    vectors = encode(encoder, queries.text, "query", batch_size)
-    shards = encode_shards(encoder, collection, folder, shard, batch_size, progress)
+    vectors = encode(encoder, queries.text, "query")
+    shards = encode_shards(encoder, collection, folder, shard, progress)
     scores, names = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), "U1")
     counted = collection.check_ids(_ids(file) for file in shards)  # of equal ids one, see there
     for file in tqdm(shards, "search", disable=not progress):
@@ -194,7 +218,7 @@ def _ids(file):
         return saved["ids"]
 
 
-def encode_shards(encoder, collection, folder, shard=50_000, batch_size=16, progress=False):
+def encode_shards(encoder, collection, folder, shard=50_000, progress=False):
     """Encode the passages of a collection into files of ``shard`` passages each; returns their paths.
 
     folder: shard-00000.npz and so on, each with passages (shard, dim), float32, and ids (shard,). A file appears only
@@ -204,10 +228,10 @@ def encode_shards(encoder, collection, folder, shard=50_000, batch_size=16, prog
     """
     folder = Path(folder)
     with storage.lock(folder / ".lock"):
-        return _encode_shards(encoder, collection, folder, shard, batch_size, progress)
+        return _encode_shards(encoder, collection, folder, shard, progress)
 
 
-def _encode_shards(encoder, collection, folder, shard, batch_size, progress):
+def _encode_shards(encoder, collection, folder, shard, progress):
     manifest = {"encoder": fingerprint(encoder), "passages": collection.passages_checksum, "shard": shard}
     if (folder / "manifest.json").exists():
         kept = json.loads((folder / "manifest.json").read_text())
@@ -229,8 +253,8 @@ def _encode_shards(encoder, collection, folder, shard, batch_size, progress):
         while part := list(itertools.islice(stream, shard)):
             ids, texts = zip(*part)
             vectors = []
-            for start in range(0, len(texts), some := 64 * batch_size):  # so that progress is seen
-                vectors.append(encode(encoder, texts[start:start + some], "passage", batch_size))
+            for start in range(0, len(texts), SOME):  # so that progress is seen
+                vectors.append(encode(encoder, texts[start:start + SOME], "passage"))
                 bar.update(len(vectors[-1]))
             done.append(folder / f"shard-{len(done):05}.npz")
             with storage.replacing(done[-1]) as partial:

@@ -33,6 +33,8 @@ def collect(run, by_language=False):
         for system, space in about["systems"].items():
             table = pd.concat(_system(run, benchmark, system, space, by_language))
             parts.append(table.assign(benchmark=benchmark, system=system))
+    for name, scores in run.choice_scores().items():
+        parts.append(pd.concat(_choices(scores)).assign(benchmark=name, system="plain"))
     for kind, accuracies in manifest.pop("probes").items():
         pairs = [pair.split(" ") for pair in accuracies]
         parts.append(pd.DataFrame(dict(benchmark=kind, system="plain", figure=kind, value=list(accuracies.values()),
@@ -44,6 +46,8 @@ def collect(run, by_language=False):
     if manifest["corpus"]:
         manifest["corpus"] = {k: manifest["corpus"][k] for k in ("name", "checksum", "rows", "contaminated")}
     if run.trained:
+        curve = run.log[["step", "validation_loss"]].dropna()
+        manifest["validation_loss"] = {int(step): round(loss, 4) for step, loss in curve.itertuples(index=False)}
         manifest["loss"] = round(float(run.log.loss.dropna().tail(10).mean()), 4)
     return manifest, table_of(pd.concat(parts))
 
@@ -53,7 +57,7 @@ def _system(run, benchmark, system, space, by_language):
     scores = run.scores(benchmark, system)
     macro = metrics.macro(scores)
     yield pd.DataFrame([(figure, round(float(macro.loc[figure.split(" ")[0], metric.name]), 6))
-                        for figure, metric in metrics.FIGURES.items() if metric.settings and figure.split(" ")[0] in macro.index]
+                        for figure, metric in metrics.QUERY_FIGURES.items() if figure.split(" ")[0] in macro.index]
                        + [(name, value) for name, value in space.items() if np.isfinite(value)],
                        columns=["figure", "value"])
     pairs = metrics.per_language(scores).drop(columns="queries").melt(metrics.PAIR, var_name="metric").dropna()
@@ -61,14 +65,31 @@ def _system(run, benchmark, system, space, by_language):
         ["figure", "query_language", "passage_language", "value"]]
     shares = metrics.language_shares(*run.top(benchmark, system)).stack().rename("value").round(6).reset_index()
     yield shares.assign(figure="share")
-    for figure, metric in metrics.FIGURES.items():
-        if not metric.settings or figure.split(" ")[0] not in macro.index:
+    for figure, metric in metrics.QUERY_FIGURES.items():
+        if figure.split(" ")[0] not in macro.index:
             continue
         names = sorted(scores.query_language.unique()) if by_language and metric.by_language and system == "plain" else []
         for language in ["all", *names]:
-            groups, values, weights = statistics.by_group(scores, figure, language)
-            values = (values * STEPS).round() / STEPS if metric.high == 1 else values.round(1)
-            yield pd.DataFrame(dict(figure=figure, query_language=language, group=groups, value=values, weight=weights))
+            yield _groups(scores, figure, language)
+
+
+def _choices(scores):
+    """Yield tables of the rows of one data set of reasoning items; its figures are "Mo accuracy", within a language, and
+    "Cr accuracy", the options in another language than the stem."""
+    pairs = scores.groupby(metrics.PAIR, as_index=False).accuracy.mean()
+    pairs = pairs.assign(figure=pairs.setting + " accuracy", value=pairs.accuracy.round(6))
+    overall = pairs.groupby("figure", as_index=False).value.mean()
+    yield overall
+    yield pairs[["figure", "query_language", "passage_language", "value"]]
+    for figure in overall.figure:
+        yield _groups(scores, figure)
+
+
+def _groups(scores, figure, language="all"):
+    """The rows of groups of one figure."""
+    groups, values, weights = statistics.by_group(scores, figure, language)
+    values = (values * STEPS).round() / STEPS if metrics.FIGURES[figure].high == 1 else values.round(1)
+    return pd.DataFrame(dict(figure=figure, query_language=language, group=groups, value=values, weight=weights))
 
 
 def table_of(frame):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from hybrid_batch.metrics import PAIR, QUERY_METRICS
+from hybrid_batch.metrics import FIGURES, PAIR
 
 LEVEL, POWER, MARGIN = 0.95, 0.8, 0.005  # margin of mAP: "not worse" is said of an interval above minus this
 
@@ -124,8 +124,7 @@ def compare(first, second, figures, trained=(True, True), paired=False, draws=10
 
 def improves(row):
     """Whether the second of two compared systems is better by the direction of the metric; None if neither is."""
-    metric = QUERY_METRICS[row["figure"].split(" ")[1]]
-    return (row["difference"] < 0) == metric.lower_is_better
+    return (row["difference"] < 0) == FIGURES[row["figure"]].lower_is_better
 
 
 def _used(values, weights):

@@ -7,9 +7,10 @@ number of commands may work on one study at once, and none makes what another ha
 
 import concurrent.futures
 import contextlib
+import itertools
 import multiprocessing
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import filelock
 import torch
@@ -19,6 +20,7 @@ from hybrid_batch import config, experiment, paths, rows, storage
 
 PART = ("seeds", "conditions", "by_language")  # what a part has besides parameters of its experiments
 STUDY = ("base", "seeds", "corpora", "experiment", "parts", "comparisons")
+UNITED = ("benchmarks", "debias", "interpolation", "choices")  # of one training that several parts ask for
 COMPARISON = ("part", "figures", "pairs", "benchmarks", "primary", "paired")
 
 
@@ -30,6 +32,7 @@ class Planned:
     condition: str
     experiment: config.Experiment
     by_language: bool = False
+    study: str = ""
 
     @property
     def key(self):
@@ -37,6 +40,12 @@ class Planned:
 
     def __str__(self):
         return f"{self.part}: {self.condition}, seed {self.experiment.training.seed}"
+
+    @property
+    def encoders(self):
+        """The folder of the encoders that it keeps, for other runs of the study to name."""
+        condition = self.condition.replace(" ", "-")
+        return paths.RUNS / "studies" / self.study / "encoders" / f"{condition}-{self.experiment.training.seed}"
 
 
 def load(name):
@@ -62,25 +71,30 @@ def load(name):
 
 
 def plan(name, data=None):
-    """All runs of a study, in order: a list of Planned. A run may belong to several parts. Raises ValueError for an
-    entry that is unknown or impossible, before anything runs."""
+    """All runs of a study, in order: a list of Planned, of each part one seed after the other, so that a study that is
+    broken off has all conditions of some seeds. A run may belong to several parts. Raises ValueError for an entry that
+    is unknown or impossible, before anything runs. ``{seed}`` in the name of an encoder stands for the seed."""
     content = load(name)
     named, planned = content.get("corpora", {}), []
     for part, body in content["parts"].items():
+        runs = []
         for condition, own in body["conditions"].items():
             where = f"study {name!r}, {part}, {condition}"
             values = {**content["experiment"], **{k: v for k, v in body.items() if k not in PART}, **(own or {})}
             values["sources"] = _merged("sources", content["experiment"], body, own or {})
             values["sources"] = {task: named.get(corpus, corpus) for task, corpus in values["sources"].items()}
+            encoder = str(values.get("encoder", ""))
+            by_chance = values.get("strategy", True) or "{seed}" in encoder
+            seeds = (content.get("seeds") or body["seeds"]) if by_chance else [0]
             try:
-                made = config.Experiment.of(**values, data=data)
+                made = [config.Experiment.of(**{**values, "encoder": encoder.replace("{seed}", str(seed)), "seed": seed},
+                                             data=data) for seed in seeds]
             except ValueError as error:
                 raise ValueError(f"{where}: {error}") from None
-            if bad := [benchmark for benchmark in made.benchmarks if "/" in benchmark]:
+            if bad := [benchmark for benchmark in made[0].benchmarks if "/" in benchmark]:
                 raise ValueError(f"{where}: benchmark {bad[0]!r}: give its name alone, and the folder that holds it as --data")
-            seeds = content.get("seeds") or body["seeds"] if made.strategy else [0]
-            by_language = bool(body.get("by_language"))
-            planned += [Planned(part, str(condition), one, by_language) for one in config.with_seeds(made, seeds)]
+            runs.append([Planned(part, str(condition), one, bool(body.get("by_language")), name) for one in made])
+        planned += [item for seed in itertools.zip_longest(*runs) for item in seed if item]
     _check_comparisons(name, content, {(item.part, item.condition) for item in planned})
     return planned
 
@@ -112,11 +126,7 @@ def run(name, data=None, workers=1, ray_address=None, again=False, results=None)
     An interrupted study goes on where it was. Returns the number of runs made. Raises RuntimeError if some failed."""
     if workers < 1:
         raise ValueError(f"workers = {workers}: it must be 1 or more")
-    wanted = {}
-    for item in plan(name, data):
-        wanted.setdefault(item.key, item)
-        if item.by_language:
-            wanted[item.key] = item
+    wanted = _wanted(plan(name, data))
     waiting, made, failed = dict(wanted), 0, []
     at_once = len(wanted) if ray_address else workers
     with contextlib.ExitStack() as stack:
@@ -154,15 +164,35 @@ def run(name, data=None, workers=1, ray_address=None, again=False, results=None)
     return made
 
 
+def _wanted(planned):
+    """{key: Planned}: one run for all parts that ask for the same training, measured on all that they ask for."""
+    wanted = {}
+    for item in planned:
+        if (first := wanted.get(item.key)) is None:
+            wanted[item.key] = item
+            continue
+        both = first.experiment, item.experiment
+        changes = {name: tuple(dict.fromkeys(getattr(both[0], name) + getattr(both[1], name))) for name in UNITED}
+        changes["languages"] = both[0].languages if both[0].languages == both[1].languages else ()  # all
+        changes |= {name: any(getattr(one, name) for one in both) for name in ("probes", "keep_encoder")}
+        wanted[item.key] = replace(first, experiment=replace(both[0], **changes),
+                                   by_language=first.by_language or item.by_language)
+    return wanted
+
+
 def is_done(name, item, results=None):
     """Whether a run has rows for all that it is to be measured on."""
     manifest = rows.manifests(name, results).get(item.key)
-    return bool(manifest) and set(item.experiment.benchmarks) <= set(manifest["benchmarks"])
+    return bool(manifest) and set(item.experiment.benchmarks) <= set(manifest["benchmarks"]) and (
+        set(item.experiment.choices) <= set(manifest.get("choices", ())))
 
 
 def make(item):
     """One run: (manifest, rows)."""
     finished = experiment.run(item.experiment)
+    for kept in finished.folder.glob("encoder*"):
+        with storage.replacing(item.encoders / kept.name) as partial:
+            kept.rename(partial)
     found = rows.collect(finished, item.by_language)
     for system in finished.systems(item.experiment.benchmarks[0]):  # large, and all that is kept is in the rows
         for benchmark in finished.manifest["benchmarks"]:

@@ -59,8 +59,9 @@ class Rows:
         """[(benchmark, system)] that all of some runs have."""
         return sorted(set.intersection(*({(b, s) for k, b, s, _ in self.figures if k == key} for key in keys)))
 
-    def trained(self, keys):
-        return bool(self.manifests[keys[0]]["steps"])
+    def by_chance(self, keys):
+        """Whether another seed would give another encoder: of a trained one, and of one averaged from trained ones."""
+        return bool(self.manifests[keys[0]]["steps"]) or len(keys) > 1
 
     def values(self, keys, benchmark, system, figure, language="all"):
         """((seeds, groups) values, (groups,) weights); None if the rows do not have them."""
@@ -87,14 +88,14 @@ def summarise(data):
                 if np.isfinite(exact).all():
                     values = data.values(keys, benchmark, system, figure)
                     made = _over_seeds(exact) if values is None else _centred(
-                        statistics.estimate(*values, trained=data.trained(keys)), np.mean(exact))
+                        statistics.estimate(*values, trained=data.by_chance(keys)), np.mean(exact))
                     table.append(names | dict(figure=figure, language="all") | made)
             for figure, language in sorted({(f, q) for k, b, s, f, q in data._places
                                             if (k, b, s) == (keys[0], benchmark, system) and q != "all"}):
                 values = data.values(keys, benchmark, system, figure, language)
                 if values is not None:
                     table.append(names | dict(figure=figure, language=language)
-                                 | statistics.estimate(*values, trained=data.trained(keys)))
+                                 | statistics.estimate(*values, trained=data.by_chance(keys)))
     return pd.DataFrame(table)
 
 
@@ -134,7 +135,7 @@ def _compared(data, asked, benchmark, first, second):
     found = []
     for figure in asked["figures"]:
         (a, weights), (b, _) = (data.values(own, benchmark, system, figure) for own, (_, system) in zip(keys, sides))
-        made = statistics.difference(a, b, weights, tuple(map(data.trained, keys)), bool(asked.get("paired")), draws=DRAWS)
+        made = statistics.difference(a, b, weights, tuple(map(data.by_chance, keys)), bool(asked.get("paired")), draws=DRAWS)
         found.append(dict(first=first, second=second, figure=figure) | made)
     return found
 

@@ -25,8 +25,8 @@ def train(encoder, corpus, strategy, training=Training(), validation=None, folde
 
     encoder: a SentenceTransformer with the prompts "query" and "passage".
     corpus: a corpora.Corpus; strategy: a Mixture.
-    validation: a Corpus to stop early on, its loss taken over fixed hybrid batches, the same for every strategy; the
-        weights of the best evaluation are kept. None: all steps.
+    validation: a Corpus whose loss is taken over fixed hybrid batches, the same for every strategy; if the training says
+        so, it stops early and the weights of the best evaluation are kept. None: all steps.
     folder: for checkpoints, one an evaluation, the last kept; needed with validation.
     resume: go on from the last checkpoint in ``folder``, if any, to the result of a training never interrupted.
     Returns (log, drawn): a table with step, loss, learning_rate and validation_loss, and the number of batches that
@@ -46,8 +46,9 @@ def train(encoder, corpus, strategy, training=Training(), validation=None, folde
                                  training.language_sampling, training.schedule)
     checker = validation and validation_sampler(validation.rows, training)
     evaluations = {} if validation is None else dict(
-        eval_strategy="steps", eval_steps=training.eval_every, load_best_model_at_end=True,
+        eval_strategy="steps", eval_steps=training.eval_every, load_best_model_at_end=training.restore_best,
         metric_for_best_model="eval_loss", greater_is_better=False, save_total_limit=1)
+    stops_early = validation is not None and training.restore_best
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder or "runs/none"), max_steps=training.steps,
         per_device_train_batch_size=2 * training.batch_size, per_device_eval_batch_size=2 * training.batch_size,
@@ -62,7 +63,7 @@ def train(encoder, corpus, strategy, training=Training(), validation=None, folde
         model=encoder, args=arguments, loss=TaskLoss(encoder, training, arguments.world_size > 1),
         train_dataset=corpus.rows, eval_dataset=validation.rows if validation else None,
         data_collator=PairCollator(encoder.preprocess, encoder.prompts, training),
-        callbacks=[Progress(sampler.strategy)] + ([EarlyStoppingCallback(training.patience)] if validation else []))
+        callbacks=[Progress(sampler.strategy)] + ([EarlyStoppingCallback(training.patience)] if stops_early else []))
     trainer.remove_callback(PrinterCallback)
     # The whole training is one epoch of the sampler, so resuming is skipping, on any number of ranks.
     trainer.samplers = {"train": sampler, "validation": checker}

@@ -293,8 +293,8 @@ def test_another_corpus_is_another_file(write, fresh, monkeypatch):
     other = load_corpus(write(*rows[:2], name="other/rows.jsonl"))
     assert len(other.rows) == 2 and other.checksum != corpora_[0].checksum and other.key != corpora_[0].key
     monkeypatch.setattr(storage, "code_fingerprint", lambda *_: "another version")
-    keys = [build("made", [ROW], "1").key, build("made", [ROW], "2").key, build("made", [ROW], "1", hold=True).key,
-            build("made", [ROW], "1", hold=False).key, build("made", [ROW], "1", options=["x"]).key,
+    keys = [build("made", [ROW], "1").key, build("made", [ROW], "2").key, build("made", [ROW], "1", hold=(True, 20)).key,
+            build("made", [ROW], "1", hold=(False, 20)).key, build("made", [ROW], "1", options=["x"]).key,
             build("other", [ROW], "1").key, load_corpus(path).key]
     assert len({*keys, *(corpus.key for corpus in corpora_)}) == len(keys) + len(corpora_)
 
@@ -494,10 +494,8 @@ def test_the_groups_are_those_of_a_slow_union(rows, chunk):
 
 @given(ROWS)
 def test_training_and_validation_rows_are_all_rows_and_have_nothing_in_common(rows):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpora, "HOLDOUT", 2)
-        whole, training, held = (make(rows, hold=hold).rows.to_list() for hold in (None, False, True))
-        assert [make(rows, hold=hold).rows.to_list() for hold in (False, True)] == [training, held]
+    whole, training, held = (make(rows, hold=hold).rows.to_list() for hold in (None, (False, 2), (True, 2)))
+    assert [make(rows, hold=hold).rows.to_list() for hold in ((False, 2), (True, 2))] == [training, held]
     assert len(training) + len(held) == len(whole)
     assert [row for row in whole if row in training] == training and [row for row in whole if row in held] == held
     for what in ("item", "group"):

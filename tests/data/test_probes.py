@@ -74,7 +74,9 @@ def test_the_real_ones_are_whole(data):
         if not (data / kind).is_dir():
             pytest.skip(f"{kind} is not in {data}")
     found = load_probes(data)
-    assert {code: len(texts) for code, (texts, english) in found.tatoeba.items() if len(texts) == len(english)} == {
+    assert {(len(texts), len(english)) for texts, english in found.tatoeba.values()} == {(500, 500)}
+    everything = load_probes(data, sentences=5000).tatoeba
+    assert {code: len(texts) for code, (texts, english) in everything.items() if len(texts) == len(english)} == {
         code: 548 if code == "th" else 1000 for code in probes.TATOEBA}
     assert {len(texts) for texts in found.ntrex.values()} == {500}
     whole = load_probes(data, ["en", "zh"], sentences=5000)

@@ -62,7 +62,7 @@ def load_benchmark(name, data=None, split=None, languages=None):
     """Load a Benchmark.
 
     name: ``encyclo11``: questions and sentences of a split of our own corpus; ``encyclo11-quick``: of a part of
-        test; ``encyclo11-held-out``: of its splits validation and test together;
+        test; ``encyclo11-validation``: of validation; ``encyclo11-held-out``: of validation and test together;
         ``encyclo11-reasoning``: stems, and all options of the split as the pool;
         ``xquad-r``, ``mlqa-r``, or any folder of data with one {language}.json or .json.gz in the form of LAReQA
         (SQuAD JSON with sentence_breaks): every sentence; the one where the first answer begins is the answer;

@@ -22,7 +22,7 @@ from hybrid_batch.data.table import CHUNK, EMPTY, FEATURES, hash_texts, table
 from hybrid_batch.strategies import TASKS
 
 CACHE = paths.CACHE
-HOLDOUT = 20  # one group in so many is kept for validation
+HOLDOUT = 20  # one group in so many is kept for validation, unless the catalogue says otherwise
 CONTROLS = ("anti-signal", "neutral")
 
 
@@ -102,7 +102,8 @@ def _held_out(source, split):
         if split == "train":
             raise ValueError(f"{source.name!r} is for validation: ask for split 'validation'")
         return None
-    return {"train": False, "validation": True, "all": None}[split]
+    share = source.entry.get("holdout", HOLDOUT)
+    return {"train": (False, share), "validation": (True, share), "all": None}[split]
 
 
 def limit_per_language(rows, limit):
@@ -117,8 +118,8 @@ def limit_per_language(rows, limit):
 def build(name, rows, checksum, about=(), counts=None, options=None, hold=None, prefix=None):
     """Write rows to an Arrow file, once, and map it into memory, so that a corpus may be larger than memory.
 
-    rows: dicts, see ``table``, read as a stream. hold: True keeps only the groups held out for validation, False the
-    others. An item that comes twice in a language is left out and counted in ``counts``, {(language, what): rows}.
+    rows: dicts, see ``table``, read as a stream. hold: (True, n) keeps only the groups held out for validation, one in n,
+    (False, n) the others. An item that comes twice in a language is left out and counted in ``counts``, {(language, what): rows}.
     Items that have a passage in common, in any language, get one group. Ids are prefixed by ``prefix``, if None by the
     corpus's name.
     """
@@ -164,9 +165,9 @@ def _write(folder, rows, prefix, counts, hold):
         return
     item, language, group, passage = np.concatenate(keys, axis=1)  # (rows,) each
     first = _first_of_group(item, group, np.where(passage == EMPTY, ~item, passage))  # no passage: none in common
-    chosen = np.full(len(item), True) if hold is None else (item[first] % HOLDOUT == 0) == hold
+    chosen = np.full(len(item), True) if hold is None else (item[first] % hold[1] == 0) == hold[0]
     repeated = pd.DataFrame({"item": item, "language": language}).duplicated().to_numpy()
-    fates = np.array(["kept", "not held out" if hold else "held out", "left out: its id came before"])
+    fates = np.array(["kept", "not held out" if hold and hold[0] else "held out", "left out: its id came before"])
     fate = np.where(repeated, 2, np.where(chosen, 0, 1)).astype(np.int8)
     names, start = pa.concat_arrays(names), 0
     with (pa.OSFile(str(draft)) as source,  # not mapped: memory stays that of a batch
@@ -221,6 +222,12 @@ def with_task(corpus, task):
         raise ValueError(f"task {task!r} is unknown; choose from {', '.join(TASKS)}")
     rows = corpus.rows.remove_columns("task").add_column("task", [task] * len(corpus.rows))
     return replace(corpus, rows=rows.select_columns(list(FEATURES)).cast(FEATURES), key=f"{corpus.key} as {task}")
+
+
+def stems(corpus):
+    """Of reasoning items the stems alone, as texts and their translations: rows of the task parallel."""
+    rows = (row | dict(task="parallel", passage=row["query"], negatives=[]) for row in corpus.rows)
+    return build(f"{corpus.name}, stems", rows, f"{corpus.checksum}-stems", corpus.about, options=corpus.key, prefix="")
 
 
 def swap_answers(corpus, control, seed=0):

@@ -13,7 +13,8 @@ ABOUT = {name: dict(title=title, use=use, task=task, licence="CC BY 4.0", note="
              ("encyclo11-reasoning", "Reasoning items with four options, in 11 languages", "reasoning", "reasoning"),
              ("encyclo11-parallel", "Questions and sentences, with their translations", "parallel", "parallel"))}
 BENCHMARKS = {  # name: the splits that it is made of; None: the one that is asked for, else test
-    "encyclo11": None, "encyclo11-quick": ["quick"], "encyclo11-held-out": ["validation", "test"],
+    "encyclo11": None, "encyclo11-quick": ["quick"], "encyclo11-validation": ["validation"],
+    "encyclo11-held-out": ["validation", "test"],
     "encyclo11-reasoning": None}
 
 

@@ -24,8 +24,8 @@ class Probes:
 
 def load_probes(data, languages=None, sentences=500):
     """Tatoeba (arXiv 1812.10464) and NTREX-128 (Federmann et al. 2022) from the folders ``tatoeba`` and ``ntrex`` of
-    data, in the languages of the study. sentences: of NTREX, the first so many. Raises FileNotFoundError if they are
-    not there."""
+    data, in the languages of the study. sentences: the first so many of each set and language. Raises FileNotFoundError
+    if they are not there."""
     def read(kind, form, code, fields):
         path = Path(data or ".") / kind / form.format(code)
         if not path.exists():
@@ -39,7 +39,7 @@ def load_probes(data, languages=None, sentences=500):
 
     found = []
     wanted = [code for code in NTREX if languages is None or code in languages]
-    tatoeba = {code: tuple(map(list, read("tatoeba", "{}-eng.jsonl.gz", TATOEBA[code], ["text", "en"])))
+    tatoeba = {code: tuple(list(part)[:sentences] for part in read("tatoeba", "{}-eng.jsonl.gz", TATOEBA[code], ["text", "en"]))
                for code in wanted if code in TATOEBA}
     ntrex = {code: list(read("ntrex", "{}.jsonl.gz", NTREX[code], ["text"])[0])[:sentences] for code in wanted}
     return Probes(tatoeba, ntrex, storage.checksum(found))
