@@ -1,6 +1,7 @@
 """The verbs of the command line. What a parameter is called, means and allows comes from config."""
 
 import argparse
+import contextlib
 import json
 import logging
 import sys
@@ -25,11 +26,7 @@ def main(arguments=None):
         made.add_argument("profile", nargs="?", default="quick", help="a file in profiles/ (default: quick)")
         made.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
                           help="change a parameter, e.g. -p alpha 0.7; may be repeated; the same as --alpha 0.7")
-        group = made.add_argument_group("parameters")
-        for parameter in config.PARAMETERS.values():
-            if parameter.name != "output":
-                group.add_argument(f"--{parameter.name.replace('_', '-')}", metavar=parameter.type_name.upper(),
-                                   default=argparse.SUPPRESS, help=parameter.help.replace("%", "%%"))
+        _add_parameters(made, config.PARAMETERS)
         if name == "run":
             made.add_argument("-n", "--notebook", action="append", help="run only this notebook, e.g. -n 02_training")
             made.add_argument("-o", "--output", help="folder for the executed notebooks and tables")
@@ -80,6 +77,32 @@ def main(arguments=None):
     grid.add_argument("--again", action="store_true", help="make rows that are there anew")
     grid.add_argument("--plan", action="store_true", help="list the runs and what is done, and make none")
 
+    own = verb("train", _train, "fine-tune an encoder on your own corpus, and save it as a folder with a model card",
+               "Fine-tune an encoder on your own corpus, and save it as an ordinary SentenceTransformer folder with a model "
+               "card. An interrupted training goes on when the same command is given again.")
+    own.add_argument("--corpus", required=True, help="a .jsonl file of rows, of which parts are held out to stop early on "
+                                                     "and to measure, or a corpus by name (see prepare)")
+    own.add_argument("-o", "--output", required=True, metavar="FOLDER", help="the folder to write")
+    own.add_argument("--adapter", nargs="?", type=int, const=8, default=0, metavar="RANK",
+                     help="train a LoRA adapter of this rank (8 if none is given), and merge it into the weights at the end")
+    _add_parameters(own, config.EXPERIMENT | config.TRAINING)
+
+    find = verb("search", _search, "search your own files, in any mix of languages",
+                "Index text, Markdown, HTML, PDF, CSV and JSON-lines files, and answer queries: once, at a prompt, or on a "
+                "local page. The index is kept and brought in step with the files by each call.")
+    find.add_argument("source", nargs="+", help="files and folders")
+    find.add_argument("--query", help="answer this query and end; without it there is a prompt")
+    find.add_argument("--top", type=int, default=10, metavar="N", help="most passages to show (default: 10)")
+    find.add_argument("--json", action="store_true", help="print a JSON object a query")
+    find.add_argument("--encoder", default=config.PARAMETERS["encoder"].default, help=config.PARAMETERS["encoder"].help)
+    find.add_argument("--compare", metavar="ENCODER", help="show the results of another encoder, too")
+    find.add_argument("--debias", default="none", choices=("none", "centring", "LSAR"),
+                      help="lessen the preference for passages in the query's language, without training (default: none)")
+    find.add_argument("--serve", action="store_true", help="serve a page to search with, on this machine only")
+    find.add_argument("--host", default="127.0.0.1", help="address to serve on (default: 127.0.0.1)")
+    find.add_argument("--port", type=int, default=8765, help="port to serve on; 0: any that is free (default: 8765)")
+    find.add_argument("--index", metavar="FOLDER", help="where indexes are kept (default: runs/search)")
+
     verb("chapters", _chapters, "make the chapters that show results/, without computing anything anew")
     describe = verb("describe", _describe, "list the parameters: type, default, what is allowed, meaning")
     describe.add_argument("notebook", nargs="?", help="only those of this notebook, e.g. 02_training")
@@ -90,6 +113,15 @@ def main(arguments=None):
         choice.function(choice)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         sys.exit(f"error: {error}")
+
+
+def _add_parameters(made, parameters):
+    """Give a verb a flag for each of some parameters of config."""
+    group = made.add_argument_group("parameters")
+    for parameter in parameters.values():
+        if parameter.name != "output":
+            group.add_argument(f"--{parameter.name.replace('_', '-')}", metavar=parameter.type_name.upper(),
+                               default=argparse.SUPPRESS, help=parameter.help.replace("%", "%%"))
 
 
 def _overrides(choice):
@@ -166,6 +198,41 @@ def _study(choice):
         return
     number = study.run(choice.name, choice.data, choice.workers, choice.ray, choice.again)
     print(f"{number} runs made; rows: results/{choice.name}")
+
+
+def _train(choice):
+    from hybrid_batch import finetune
+    given = {name: value for name, value in vars(choice).items() if name in config.EXPERIMENT | config.TRAINING}
+    finetune.finetune(choice.corpus, choice.output, choice.adapter, **given)
+    print(f"the encoder and its model card: {choice.output}")
+
+
+def _search(choice):
+    from tqdm import tqdm
+
+    from hybrid_batch import search, webpage
+    told = set()
+
+    def tell(text):  # once, though each encoder has an index of its own
+        if text not in told:
+            told.add(text)
+            tqdm.write(text, file=sys.stderr)
+
+    indexes = [search.open_index(choice.source, name, choice.debias, choice.index or search.FOLDER, tell)
+               for name in filter(None, (choice.encoder, choice.compare))]
+    if choice.serve:
+        server = webpage.server(indexes, choice.host, choice.port, choice.top)
+        print(f"http://{choice.host}:{server.server_port} (to end: Ctrl-C)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+        return
+    for query in [choice.query] if choice.query is not None else search.prompt():
+        results = [{"encoder": index.title, "results": index.search(query, choice.top)} for index in indexes]
+        if choice.json:
+            print(json.dumps({"query": query, "encoders": results}, ensure_ascii=False), flush=True)
+            continue
+        for part in results:
+            print(f"{part['encoder']}\n" * (len(results) > 1) + search.as_text(part["results"]), flush=True)
 
 
 def _chapters(_):

@@ -9,6 +9,7 @@ from torch import nn
 
 from hybrid_batch.encoders.muse import UniversalSentenceEncoder
 
+ADAPTER = ".lora_"  # in the names of an adapter's weights
 LAYERS = ("encoder.layer", "layers", "transformer.layer")  # in BERT and its kin, ModernBERT, DistilBERT
 
 
@@ -46,12 +47,15 @@ def freeze(encoder, embeddings=False, layers=0):
     embeddings: the word embeddings, in a small multilingual encoder four fifths of the weights and of the optimiser's
         work. layers: all embeddings and so many of the first layers, which are then without dropout, too; of the
         Universal Sentence Encoder 1 is all below the residual network.
+    Of an encoder with adapters (LoRA) all but these stay as they are, in any case.
     Raises ValueError if there are not so many layers, or nothing would be left to train.
     """
     blocks = _blocks(encoder[0])
     if not 0 <= layers <= max(len(blocks) - 1, 0):
         raise ValueError(f"frozen_layers = {layers}: this encoder has {max(len(blocks) - 1, 0)}")
-    encoder.requires_grad_(True)
+    adapted = any(ADAPTER in name for name, _ in encoder.named_parameters())
+    for name, value in encoder.named_parameters():
+        value.requires_grad_(ADAPTER in name or not adapted)
     for part in encoder.modules():
         vars(part).pop("train", None)
     for block in blocks[:layers + 1 if layers else 0]:
