@@ -1,0 +1,108 @@
+"""The answer in words: only what the comparisons support is said, whatever they are."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_claims import comparison
+
+from hybrid_batch import rows, statistics, study, summary
+from hybrid_batch.report import answer, tables
+
+FIGURES = ("Mo map", "Cr map", "Mul map", "Mul rank_distance")
+
+
+def primary(effects, family="primary", benchmark="xquad-r"):
+    """Comparisons of the centre: effects {(first, figure): difference}, significant; all others are not."""
+    made = []
+    for first in ("no reasoning", *answer.CONTROLS):
+        for figure in FIGURES:
+            found = effects.get((first, figure))
+            size = (found or 0.001) * (1 if found is None else 1)
+            spread = abs(size) / 2 if found else 0.01
+            made.append(comparison(first, "centre", figure, size, size - spread, size + spread, 0.001 if found else 0.8, family,
+                                   benchmark) | dict(groups=240, seeds=5))
+    return made
+
+
+def accuracy(effects):
+    return [comparison("no reasoning", "centre", figure, effects.get((name, figure), 0.002), 0.0, 0.1,
+                       0.001 if (name, figure) in effects else 0.7, "accuracy", name) | dict(groups=100, seeds=5)
+            for name in answer.FAMILIES for figure in ("Mo accuracy", "Cr accuracy")]
+
+
+@pytest.fixture
+def found(monkeypatch):
+    def found(*parts):
+        monkeypatch.setattr(summary, "compare", lambda name: pd.DataFrame([row for part in parts for row in part], columns=[
+            "family", "benchmark", "first", "second", "figure", "difference", "low", "high", "p_holm", "significant",
+            "detectable", "groups", "seeds"]))
+        return answer.sentences()
+
+    return found
+
+
+def test_nothing_is_said_before_the_primary_comparisons_are_measured(found):
+    assert found() == []
+
+
+def test_without_a_significant_difference_none_is_called_one_and_what_would_be_seen_is_said(found):
+    taught, retrieval, why = found(primary({}), accuracy({}))
+    assert "in 0 of 4 families, less often in 0" in taught
+    assert "made no significant difference to Mo mAP (+0.001 [-0.009,\N{NO-BREAK SPACE}+0.011], smallest detectable 0.010)" in retrieval
+    assert "raised" not in retrieval + why and "lowered" not in retrieval + why and "no effect to explain" in why
+    assert "240 groups of questions, 5 seeds" in retrieval
+
+
+def test_each_effect_is_named_with_its_direction_and_the_controls_that_it_outlives(found):
+    effects = {("no reasoning", "Cr map"): 0.012, ("no reasoning", "Mul rank_distance"): -30, ("extra QA", "Cr map"): 0.011,
+               ("neutral answers", "Cr map"): -0.02}
+    taught, retrieval, why = found(primary(effects), accuracy({("xnli", "Mo accuracy"): 0.05, ("msvamp", "Mo accuracy"): -0.04}))
+    assert "raised Cr mAP by 0.012" in retrieval and "lowered rank distance by 30 [15,\N{NO-BREAK SPACE}45]" in retrieval.replace("Mul ", "")
+    assert "Mo mAP (" in retrieval.split("no significant difference")[1]
+    assert "Cr mAP remains significant against extra QA of the three" in why            # against neutral it is the other way
+    assert "rank distance remains significant against none of the three" in why.replace("Mul ", "")
+    assert "in one language in 1 of 4 families (entailment +0.050), less often in 1" in taught
+
+
+def test_progress_and_cost_count_a_run_once_where_parts_share_it(monkeypatch):
+    planned = answer.progress("full")
+    assert planned.set_index("part").planned.to_dict() == {"reasoning": 25, "reproduction": 31, "recipes": 42, "alpha": 21, "steps": 16}
+    items = {item.key: item for item in study.plan("full")}
+    some = list(items.values())[:2]
+    made = {item.key: dict(steps=100, seconds=dict(training=600.0, evaluation=1200.0)) for item in some}
+    monkeypatch.setattr(rows, "manifests", lambda name: made)
+    table = answer.cost("full").set_index("part")
+    assert table.runs.sum() == len(items) == 111 and table["runs made"].sum() == 2
+    assert table.loc["alpha", "hours planned"] == pytest.approx(12 * (600 + 1200) / 3600, abs=0.05)
+    assert table["hours used"].sum() == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_trend_over_rho_is_the_slope_of_a_line(monkeypatch):
+    """Values that rise by .2 a unit of rho in every group and seed, plus noise common to all conditions of a seed."""
+    groups, seeds, rhos = 30, 3, {"no reasoning": 0.0, "rho 0.1": 0.1, "centre": 0.25, "rho 0.5": 0.5}
+    noise = np.random.default_rng(0).normal(size=(seeds, groups))
+
+    class Data:
+        def __init__(self, name):
+            self.complete = {("recipes", condition) for condition in rhos}
+            self.conditions = {place: place[1] for place in self.complete}
+
+        def values(self, condition, *_):
+            return 0.2 * rhos[condition] + noise, np.full(groups, 1 / groups)
+
+    monkeypatch.setattr(summary, "Rows", Data)
+    made = answer.dose()
+    assert made["difference"] == pytest.approx(0.2) and made["seeds"] == 3 and made["groups"] == groups
+    assert statistics.LEVEL == 0.95 and made["low"] == pytest.approx(0.2) == made["high"]
+
+
+def test_the_primary_family_is_what_the_plan_says():
+    asked = study.load("full")["comparisons"]["primary"]
+    assert asked["paired"] and asked["benchmarks"] == ["xquad-r"] and asked["figures"] == list(FIGURES) == tables.TABLE1
+    assert [pair[1] for pair in asked["pairs"]] == ["centre"] * 4
+    assert [pair[0] for pair in asked["pairs"]] == ["no reasoning", *answer.CONTROLS]
+    counts = {}
+    for item in study.plan("full"):
+        if item.part == "reasoning":
+            counts[item.condition] = counts.get(item.condition, 0) + 1
+    assert counts == dict.fromkeys(["no reasoning", "centre", *answer.CONTROLS], 5)
