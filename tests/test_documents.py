@@ -107,7 +107,7 @@ def test_rows_are_numbered_as_in_a_spreadsheet(separator):
 
 
 def test_json_lines_give_the_fields_that_hold_text_or_else_all_texts_and_broken_lines_are_told():
-    told, lines = [], [{"title": "Saturn", "text": "Its rings", "id": "zzz"}, {"a": {"b": ["one", 2]}, "c": "three"}]
+    told, lines = [], [{"title": "Saturn", "text": "Its rings", "id": "zzz"}, {"a": {"b": ["one", 2]}, "title": "three"}]
     data = "\n".join([json.dumps(lines[0]), "{broken", "", json.dumps(lines[1]), "also broken", '["in a list"]'])
     found = documents.read("a.jsonl", data.encode(), told.append)
     assert [(part.place, part.text) for part in found] == [("line 1", "Saturn Its rings"), ("line 4", "one three"),

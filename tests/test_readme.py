@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_batch import paths, rows, summary
+from hybrid_batch import cli, paths, rows, summary
 from hybrid_batch.report import tables
 
 README = (paths.ROOT / "README.md").read_text()
@@ -25,7 +25,7 @@ INSTALL = ["python3 -m venv .venv",
 def test_every_command_is_accounted_for():
     """make book: test_book; make test: this; evaluate on XQuAD-R: test_main; the others are run below. What installs was tried
     by hand: here, that it names the pinned version of PyTorch and what make does."""
-    assert COMMANDS == ["make book", "make test", *INSTALL, *RUN, "python -m hybrid_batch evaluate --encoder offline-e5-small "
+    assert COMMANDS == ["make book", "make test", *INSTALL, *RUN, *USE, "python -m hybrid_batch evaluate --encoder offline-e5-small "
                         "--benchmark xquad-r --data ../shared/data", *STUDY, *DATA]
 
 
@@ -46,6 +46,8 @@ def test_make_asks_for_the_right_verb(command, verb):
 RUN = ["python -m hybrid_batch --help", "python -m hybrid_batch describe 02_training",
        "python -m hybrid_batch run quick --alpha 0.7",
        "papermill notebooks/ipynb/02_training.ipynb out.ipynb -p alpha 0.7"]
+USE = ['python -m hybrid_batch search book corpora/encyclo11/passages/th.jsonl --query "Woraus bestehen die Ringe des Saturn?"',
+       "python -m hybrid_batch search book --serve", "python -m hybrid_batch train --corpus encyclo11 --strategy Hybrid -o my-encoder"]
 STUDY = ["make study STUDY=gpu DATA=../shared/data", "make chapters html"]
 DATA = ["python -m hybrid_batch prepare",
         "python -m hybrid_batch prepare mlqa xnli --data ../shared/data --against xquad-r mlqa-r",
@@ -56,6 +58,20 @@ DATA = ["python -m hybrid_batch prepare",
 def test_the_commands_work_as_written(command, tmp_path):
     """As written, but small: the smoke profile for quick, few steps for papermill, output elsewhere."""
     work(command, tmp_path)
+
+
+@pytest.mark.parametrize("command, asked", zip(USE, ("search.open_index", "search.open_index", "finetune.finetune")))
+def test_search_and_train_are_understood_as_written(command, asked, monkeypatch):
+    """What they do: test_search and test_train."""
+    class Understood(Exception):
+        pass
+
+    def understand(*given, **_):
+        raise Understood(*given)
+
+    monkeypatch.setattr(f"hybrid_batch.{asked}", understand)
+    with pytest.raises(Understood):
+        cli.main(shlex.split(command)[3:])
 
 
 @pytest.mark.parametrize("command", DATA)

@@ -30,7 +30,7 @@ CONFUSED = ("cp1252", "cp1253", "cp1254")  # Western, Greek, Turkish: often take
 HIDDEN = {"script", "style", "template", "noscript", "svg"}
 BLOCKS = set("address article aside blockquote body br dd div dl dt figcaption footer form h1 h2 h3 h4 h5 h6 header hr li "
              "main nav ol option p pre section table td th title tr ul".split())
-TEXT_FIELDS = ("title", "text", "passage", "content", "body")  # of a record; without any, all its texts are taken
+TEXT_FIELDS = ("text", "passage", "content", "body")  # of a record, besides its title; without any, all its texts are taken
 
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
@@ -250,8 +250,9 @@ def _json_lines(data, tell):
         except (json.JSONDecodeError, RecursionError):
             broken.append(number)
             continue
-        named = {key: record[key] for key in TEXT_FIELDS if record.get(key)} if isinstance(record, dict) else None
-        yield [("line", number, " ".join(text.split())) for text in _texts(named or record)]
+        if isinstance(record, dict) and any(field in record for field in TEXT_FIELDS):
+            record = [record.get(field) for field in ("title", *TEXT_FIELDS)]
+        yield [("line", number, " ".join(text.split())) for text in _texts(record)]
     if broken:
         tell(f"{len(broken)} lines left out: not JSON (the first is line {broken[0]})")
 
