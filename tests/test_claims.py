@@ -1,5 +1,6 @@
 """Verdicts: on hypotheses and claims from comparisons, and on the pattern of the paper's table 1."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -18,6 +19,7 @@ def compared(monkeypatch):
     def compared(*rows):
         monkeypatch.setattr(summary, "compare", lambda name: pd.DataFrame(rows))
         monkeypatch.setattr(tables, "studies", lambda: ["cpu-use"])
+        monkeypatch.setattr(claims, "alpha", lambda name: [])
 
     return compared
 
@@ -49,6 +51,49 @@ def test_not_worse_is_said_of_an_interval_above_the_margin_whatever_is_seen(comp
              comparison("X-Y", "Hybrid", "Mul map", -0.01, -0.02, -0.001, 0.001))
     assert verdicts()["H3"] == "supported 1, contradicted 0, inconclusive 0"
     assert verdicts()["H4"] == "supported 0, contradicted 1, inconclusive 1"
+
+
+def test_against_baselines_the_strongest_alone_counts_on_whole_benchmarks(compared):
+    compared(comparison("untrained; centring", "Hybrid", "Mul map", 0.05, 0.04, 0.06, 0.001),
+             comparison("untrained; LSAR", "Hybrid", "Mul map", 0.001, -0.01, 0.012, 0.9),      # the stronger one
+             comparison("untrained; centring", "Hybrid", "Mul map", 0.05, 0.04, 0.06, 0.001, benchmark="mlqa-r"),
+             comparison("untrained; centring", "Hybrid", "Mul map", 0.05, 0.04, 0.06, 0.001, benchmark="xquad-r de en"))
+    assert verdicts()["H6"] == "supported 1, contradicted 0, inconclusive 1"
+
+
+def test_wrong_answers_are_no_test_of_right_ones(compared):
+    compared(comparison("anti-signal", "centre", "Cr map", 0.05, 0.04, 0.06, 0.001, "reasoning"))
+    assert verdicts()["H9"] == "not measured"
+    compared(comparison("neutral answers", "centre", "Cr map", 0.05, 0.04, 0.06, 0.001, "primary"))
+    assert verdicts()["H9"] == "supported 1, contradicted 0, inconclusive 0"
+
+
+@pytest.mark.parametrize("states, verdict", [
+    ({}, "not measured"), ({"full": ["holds", "holds"]}, "holds"), ({"full": ["inconclusive"], "cpu-e5": ["holds"]}, "inconclusive"),
+    ({"full": ["holds", "contradicted"]}, "holds on 1 of 2, contradicted on 1 of 2"),
+    ({"cpu-e5": ["holds"]}, "holds; not measured for the fully fine-tuned transformer"),
+    ({"cpu-e5": ["holds"], "cpu-use": ["contradicted", "inconclusive"]},
+     "holds on 1 of 3, contradicted on 1 of 3, inconclusive on 1 of 3; not measured for the fully fine-tuned transformer")])
+def test_a_verdict_is_that_of_the_fully_fine_tuned_encoder_where_it_is_measured(states, verdict):
+    assert claims._of_benchmarks(states) == verdict
+
+
+@pytest.mark.parametrize("rise, noise, held", [(0.0, 0.0005, 1), (0.02, 0.0005, -1), (0.006, 0.01, 0)])
+def test_the_middle_of_alpha_is_as_good_as_the_best_by_the_interval_not_by_the_mean(rise, noise, held, monkeypatch):
+    random = np.random.default_rng(0)
+
+    class Data:
+        def __init__(self, name):
+            self.conditions = {("alpha", f"{value:g}"): value for value in (0.0, 0.5, 1.0)}
+            self.complete = set(self.conditions)
+
+        def values(self, value, *_):
+            return 0.5 + rise * value + noise * random.normal(size=(3, 40)), np.full(40, 1 / 40)
+
+    monkeypatch.setattr(summary, "Rows", Data)
+    monkeypatch.setattr(tables, "benchmarks", lambda name, part: ["xquad-r"])
+    found = claims.alpha("cpu-use")
+    assert len(found) == 3 and {row["held"] for row in found} == {held}, found
 
 
 @pytest.mark.parametrize("ours, p, theirs, verdict", [

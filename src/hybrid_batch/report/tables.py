@@ -8,9 +8,9 @@ from IPython.display import HTML, Markdown
 
 from hybrid_batch import metrics, paths, rows, study, summary
 
-TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R"}
+TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R", "encyclo11": "encyclo11"}
 LANGUAGES = {"mlqa-r": "ar de en es hi vi zh"}  # fewer than a pool may name
-NAMES = {"gpu": "multilingual-e5-small", "cpu-e5": "multilingual-e5-small, last layer fine-tuned",
+NAMES = {"full": "multilingual-e5-small, fully fine-tuned", "cpu-e5": "multilingual-e5-small, last layer fine-tuned",
          "cpu-use": "Universal Sentence Encoder, top fine-tuned", "best": "one model"}
 MODELS = {"xlm-r": "XLM-R", "labse": "LaBSE"}
 TABLE1 = ["Mo map", "Cr map", "Mul map", "Mul rank_distance"]
@@ -29,7 +29,7 @@ def paper():
 
 def studies():
     """The studies of strategies that have results, those of the transformer first."""
-    return [name for name in ("gpu", "cpu-e5", "cpu-use") if rows.manifests(name)]
+    return [name for name in ("full", "cpu-e5", "cpu-use") if rows.manifests(name)]
 
 
 def studies_with(part, *conditions):
