@@ -166,6 +166,15 @@ def test_a_corpus_with_splits_of_its_own_is_measured_on_its_test_split(base, fol
     assert "Benchmark encyclo11: " in card and "held out to measure" not in card and "- de\n- en\n" in card
 
 
+def test_languages_that_our_own_corpus_lacks_are_trained_on_and_measured(base, folder):
+    lines = [json.dumps({name: row[name] for name in ("item", "group", "language", "query", "passage")}) + "\n"
+             for row in tiny.corpus(24, ("fr", "en")).rows]
+    (folder / "french.jsonl").write_text("".join(lines))
+    finetune.finetune(str(folder / "french.jsonl"), folder / "out", encoder=base, **SETTINGS | dict(benchmarks=["encyclo11-quick"]))
+    card = (folder / "out" / "README.md").read_text()
+    assert "- en\n- fr\n" in card and "4 questions in 2 groups" in card and "Benchmark encyclo11-quick" in card
+
+
 def test_every_parameter_of_an_experiment_is_a_flag_and_reaches_it(mine, folder, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(finetune, "finetune", lambda *given, **parameters: asked.append((given, parameters)))
@@ -179,7 +188,7 @@ def test_every_parameter_of_an_experiment_is_a_flag_and_reaches_it(mine, folder,
 
 @pytest.mark.parametrize("change, message", [
     (dict(strategy=""), "strategy is empty"), (dict(stpes=3), "did you mean 'steps'"), (dict(alpha=2), "alpha = 2"),
-    (dict(corpus="no.jsonl"), "no.jsonl does not exist"), (dict(keep_encoder=False), "train has no 'keep_encoder'")])
+    (dict(corpus="no.jsonl"), "no.jsonl does not exist")])
 def test_a_mistake_is_told_before_anything_is_trained(change, message, mine, folder, base):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         finetune.finetune(**(dict(corpus=str(mine), output=folder / "out", encoder=base) | change))

@@ -10,6 +10,7 @@ import yaml
 from hybrid_batch import experiment, paths, statistics, storage
 from hybrid_batch.config import EXPERIMENT, TRAINING, Experiment, check_names
 from hybrid_batch.data import corpora
+from hybrid_batch.data.languages import LANGUAGES
 from hybrid_batch.data.table import FIELDS
 from hybrid_batch.encoders import load
 from hybrid_batch.encoders.weights import ADAPTER
@@ -18,7 +19,6 @@ FOLDER = paths.RUNS / "train"
 ON_CPU = dict(steps=100, batch_size=16, max_length=128, learning_rate=5e-5, temperature=0.02, freeze_embeddings=True,
               eval_every=20, eval_batches=5)  # instead of the paper's settings: minutes on two cores
 SHARE, MOST, LEAST = 10, 500, 20  # one group in SHARE is held out for the test, and for validation, MOST at most, of LEAST
-PARAMETERS = {name: about for name, about in (EXPERIMENT | TRAINING).items() if name not in ("keep_encoder", "interpolation")}
 
 
 def finetune(corpus, output, adapter=0, **parameters):
@@ -32,7 +32,7 @@ def finetune(corpus, output, adapter=0, **parameters):
     An interrupted training goes on when it is asked for again. Raises ValueError or FileNotFoundError that names what is
     wrong and the remedy.
     """
-    check_names(parameters, PARAMETERS, "train")
+    check_names(parameters, EXPERIMENT | TRAINING, "train")
     values = ({} if torch.cuda.is_available() else ON_CPU) | parameters
     start = Experiment.of(**values)
     if not start.strategy:
@@ -47,7 +47,8 @@ def finetune(corpus, output, adapter=0, **parameters):
                 values["sources"] |= {task: training}
         values["sources"] |= {"qa": training}
         values["validation"] = start.validation or str(folder / "validation.jsonl")
-        values["languages"] = start.languages or found["languages"]
+        if set(found["measured"]) == set(found["languages"]) <= set(LANGUAGES):  # else a benchmark might lack one
+            values["languages"] = found["languages"]
         values["benchmarks"] = [str(folder / "held-out"), *start.benchmarks]
         if "batch_size" not in parameters:
             values["batch_size"] = min(start.training.batch_size, found["groups"]["train"])
@@ -105,7 +106,7 @@ def _write_parts(rows, part, folder):
         storage.write(folder / "held-out" / f"{language}.json", json.dumps({"data": [{"paragraphs": paragraphs}]}))
     storage.write(folder / "about.json", json.dumps({
         "groups": Counter(part.values()), "tasks": sorted(rows.unique("task")),
-        "languages": sorted(rows.unique("language"))}))
+        "languages": sorted(rows.unique("language")), "measured": sorted(held_out)}))
 
 
 def _with_adapter(name, rank):
