@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from test_claims import comparison
 
-from hybrid_batch import rows, statistics, study, summary
+from hybrid_batch import paths, rows, statistics, study, summary
 from hybrid_batch.report import answer, tables
 
 FIGURES = ("Mo map", "Cr map", "Mul map", "Mul rank_distance")
@@ -106,3 +106,18 @@ def test_the_primary_family_is_what_the_plan_says():
         if item.part == "reasoning":
             counts[item.condition] = counts.get(item.condition, 0) + 1
     assert counts == dict.fromkeys(["no reasoning", "centre", *answer.CONTROLS], 5)
+
+
+def test_the_pilots_that_the_preregistration_shows_are_the_committed_ones():
+    """All runs that settings were chosen by, but for centring after training; and the chosen ones are those of the study."""
+    page = (paths.ROOT / "book" / "preregistration.md").read_text()
+    pilots = pd.read_csv(paths.RESULTS / "pilots.csv")
+    shown = pilots[(pilots.strategy == "untrained") | (pilots.system == "plain")]
+    for row in shown.itertuples():
+        name = ("untrained" + ", centring" * (row.system == "centring") if row.strategy == "untrained" else
+                f"Hybrid, {row.steps} steps of {row.batch_size:.0f} pairs, learning rate {row.learning_rate:g}, temperature {row.temperature:g}")
+        assert f"| {name} | {row.Mo_map:.3f} | {row.Cr_map:.3f} | {row.Mul_map:.3f} | {row.rank_distance:.0f} |" in page, name
+    best = shown.loc[shown.Mul_map.idxmax()]
+    settings = study.load("full")["experiment"]
+    assert {name: settings[name] for name in ("learning_rate", "temperature", "steps", "batch_size")} == {
+        name: best[name] for name in ("learning_rate", "temperature", "steps", "batch_size")}
