@@ -45,6 +45,8 @@ def cost(name=STUDY, again=None):
 def primary(name=STUDY, benchmark="xquad-r"):
     """The primary comparisons, of the centre with training without reasoning and with each control; no line unless all
     seeds of both sides are measured."""
+    if not rows.manifests(name):
+        return pd.DataFrame()
     return tables.comparisons(name, "primary" if benchmark == "xquad-r" else "primary, other benchmarks", benchmark)
 
 

@@ -13,7 +13,7 @@ import seaborn as sns
 from IPython.display import HTML
 
 from hybrid_batch.data.languages import RIGHT_TO_LEFT
-from hybrid_batch.metrics import FIGURES, SETTINGS
+from hybrid_batch.metrics import FIGURES, SETTINGS, figure_label
 
 MARKERS = "osD^vP*Xhd<>"
 sns.set_theme(style="whitegrid", context="notebook", palette="colorblind", rc={
@@ -240,5 +240,22 @@ def pairs(tables, form=".2f", centre=None):
                     square=True, cbar=False, linewidths=0.5, annot_kws={"fontsize": 7.5})
         axis.set(title=title, xlabel="passage language", ylabel="query language")
         axis.tick_params(axis="y", rotation=0)
+    figure.tight_layout()
+    return figure
+
+
+def tradeoff(table, title=None):
+    """Systems by two figures, with 95 % intervals in both: a point a system, a marker and a colour each; what is not trained is
+    hollow. table: columns label, figure (two of them, the first along x), value, low, high, trained."""
+    across, up = list(dict.fromkeys(table.figure))
+    figure, axis = plt.subplots(figsize=(6.6, 5))
+    for place, (name, part) in enumerate(table.groupby("label", sort=False)):
+        x, y = (part[part.figure == shown].iloc[0] for shown in (across, up))
+        colour = sns.color_palette()[place % 10]
+        axis.errorbar(x.value, y.value, xerr=[[x.value - x.low], [x.high - x.value]],
+                      yerr=[[y.value - y.low], [y.high - y.value]], marker=MARKERS[place % len(MARKERS)], ms=9, color=colour,
+                      mfc=colour if x.trained else "white", mew=1.6, elinewidth=0.8, ls="", label=name)
+    axis.set(xlabel=figure_label(across), ylabel=figure_label(up), title=title or "")
+    axis.legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize=9)
     figure.tight_layout()
     return figure

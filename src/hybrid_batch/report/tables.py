@@ -159,6 +159,18 @@ def beside(name, benchmark, figures=TABLE1, models=("xlm-r", "labse")):
     return pd.concat([ours, *theirs]).reindex(columns=map(metrics.figure_label, figures)).fillna("–")
 
 
+def systems(name, benchmark, figures=("Mo map", "Mul map"), part="reproduction"):
+    """Each strategy, and the untrained encoder plain and with every method that needs no training: a row a system and
+    figure, with columns label and trained. For figures.tradeoff."""
+    table = _part(name, part)
+    table = table[(table.benchmark == benchmark) & table.figure.isin(figures) & (table.language == "all")
+                  & ((table.system == "plain") | (table.condition == "untrained"))]
+    label = table.condition.where(table.system == "plain", "untrained, " + table.system)
+    order = {figure: number for number, figure in enumerate(figures)}
+    return table.assign(label=label, trained=table.condition != "untrained").sort_values(
+        "figure", key=lambda column: column.map(order), kind="stable")
+
+
 def pattern(name, benchmark, family="table 1"):
     """Row by row, is the paper's order of two strategies found here? A line a figure and pair of strategies, with the
     paper's differences, ours, and one of four states, see verdict."""
