@@ -125,6 +125,14 @@ def test_other_encodings_are_recognised_and_told(language, encoding):
     assert len(told) == 1 and told[0].startswith("not UTF-8: read as ")
 
 
+def test_utf_8_with_a_character_cut_in_two_stays_utf_8():
+    told, data = [], texts("ar", 1)[0].encode()
+    for cut in (data[:-2], data[:101] + b"\xff" + data[101:]):
+        found = documents.read("a.txt", cut, told.append)
+        assert found[0].text[:40] == texts("ar", 1)[0][:40] and found[0].language == "ar"
+    assert "read as utf-8 with 1 broken characters" in told[0] and len(told) == 2
+
+
 def test_utf_16_and_byte_order_marks():
     for encoding in ("utf-8-sig", "utf-16"):
         assert documents.read("a.txt", "Ein Satz.".encode(encoding))[0].text == "Ein Satz."

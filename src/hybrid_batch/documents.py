@@ -26,6 +26,7 @@ SURE = 0.5  # least certainty with which a language is named
 IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff]")      # two make a word, about
 SYLLABLES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")  # Thai, Lao, Burmese, Khmer: five make one
 DIALECTS = {"arz": "ar", "ary": "ar", "apc": "ar", "wuu": "zh"}
+BROKEN = 0.05  # of the characters beyond ASCII, at most, in a text that is UTF-8 all the same
 CONFUSED = ("cp1252", "cp1253", "cp1254")  # Western, Greek, Turkish: often taken for others
 HIDDEN = {"script", "style", "template", "noscript", "svg"}
 BLOCKS = set("address article aside blockquote body br dd div dl dt figcaption footer form h1 h2 h3 h4 h5 h6 header hr li "
@@ -128,10 +129,11 @@ def decode(data):
         return data.decode("utf-16", "replace"), "utf-16"
     if b"\0" in data[:8192]:
         raise ValueError("a binary file, not text")
-    try:
-        return data.decode("utf-8-sig"), "utf-8"
-    except UnicodeDecodeError:
-        best = charset_normalizer.from_bytes(data[:100_000]).best()
+    text = data.decode("utf-8-sig", "replace")
+    broken, foreign = text.count("\ufffd"), len(text) - len(text.encode("ascii", "ignore"))
+    if broken <= foreign * BROKEN:
+        return text, "utf-8" + f" with {broken} broken characters" * (broken > 0)
+    best = charset_normalizer.from_bytes(data[:100_000]).best()
     if best is None:
         raise ValueError("neither UTF-8 nor text in an encoding that can be recognised: save it as UTF-8")
     found = {best.encoding: _certainty_of_accents(data, best.encoding)}
@@ -151,7 +153,7 @@ def _certainty_of_accents(data, encoding):
 
 def _decoded(data, tell):
     text, encoding = decode(data)
-    if not encoding.startswith("utf"):
+    if encoding not in ("utf-8", "utf-16"):
         tell(f"not UTF-8: read as {encoding}, the most likely encoding")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

@@ -18,6 +18,7 @@ from hybrid_batch.encoders.weights import ADAPTER
 FOLDER = paths.RUNS / "train"
 ON_CPU = dict(steps=100, batch_size=16, max_length=128, learning_rate=5e-5, temperature=0.02, freeze_embeddings=True,
               eval_every=20, eval_batches=5)  # instead of the paper's settings: minutes on two cores
+WITH_ADAPTER = dict(learning_rate=5e-4)  # an adapter starts from zero, and needs more
 SHARE, MOST, LEAST = 10, 500, 20  # one group in SHARE is held out for the test, and for validation, MOST at most, of LEAST
 
 
@@ -28,12 +29,13 @@ def finetune(corpus, output, adapter=0, **parameters):
         to stop early on; or a name that corpora.load_corpus knows, whose own splits serve.
     output: the folder to write. adapter: rank of a LoRA adapter, which is trained in the place of the weights and merged
         into them at the end; 0: none.
-    parameters: of config.Experiment and config.Training. On a CPU those of ON_CPU are the defaults.
+    parameters: of config.Experiment and config.Training. On a CPU those of ON_CPU are the defaults, and with an adapter
+        those of WITH_ADAPTER.
     An interrupted training goes on when it is asked for again. Raises ValueError or FileNotFoundError that names what is
     wrong and the remedy.
     """
     check_names(parameters, EXPERIMENT | TRAINING, "train")
-    values = ({} if torch.cuda.is_available() else ON_CPU) | parameters
+    values = ({} if torch.cuda.is_available() else ON_CPU) | (WITH_ADAPTER if adapter else {}) | parameters
     start = Experiment.of(**values)
     if not start.strategy:
         raise ValueError("strategy is empty: name one to train with, such as Hybrid")
