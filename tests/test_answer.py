@@ -121,3 +121,12 @@ def test_the_pilots_that_the_preregistration_shows_are_the_committed_ones():
     settings = study.load("full")["experiment"]
     assert {name: settings[name] for name in ("learning_rate", "temperature", "steps", "batch_size")} == {
         name: best[name] for name in ("learning_rate", "temperature", "steps", "batch_size")}
+
+
+def test_the_pilot_of_the_recipe_is_shown_as_it_was_measured():
+    page = (paths.ROOT / "book" / "preregistration.md").read_text()
+    found = pd.read_csv(paths.RESULTS / "pilot-accuracy.csv").pivot(index=["data_set", "items"], columns="condition")
+    assert len(found) == 5
+    for (_, items), row in found.iterrows():
+        values = [row["within", "untrained"], row["within", "centre"], row["across", "untrained"], row["across", "centre"]]
+        assert f"| {items} | " + " | ".join(f"{value:.3f}" for value in values) + " |" in page

@@ -103,6 +103,13 @@ def main(arguments=None):
     find.add_argument("--port", type=int, default=8765, help="port to serve on; 0: any that is free (default: 8765)")
     find.add_argument("--index", metavar="FOLDER", help="where indexes are kept (default: runs/search)")
 
+    ranked = verb("rankings", _rankings, "keep an encoder's ranked lists of encyclo11 in results/rankings",
+                  "Rank the test split of encyclo11 and keep the lists in results/rankings, for the book's analysis of errors.")
+    ranked.add_argument("name", help="of the file, e.g. untrained")
+    ranked.add_argument("--encoder", default=config.PARAMETERS["encoder"].default, help=config.PARAMETERS["encoder"].help)
+    ranked.add_argument("--debias", default="", choices=("", *config.PARAMETERS["debias"].choices),
+                        help="a method that needs no training")
+
     verb("chapters", _chapters, "make the chapters that show results/, without computing anything anew")
     describe = verb("describe", _describe, "list the parameters: type, default, what is allowed, meaning")
     describe.add_argument("notebook", nargs="?", help="only those of this notebook, e.g. 02_training")
@@ -233,6 +240,12 @@ def _search(choice):
             continue
         for part in results:
             print(f"{part['encoder']}\n" * (len(results) > 1) + search.as_text(part["results"]), flush=True)
+
+
+def _rankings(choice):
+    from hybrid_batch import rankings
+    rankings.write(choice.name, choice.encoder, choice.debias)
+    print(f"ranked lists: results/rankings/{choice.name}.parquet")
 
 
 def _chapters(_):

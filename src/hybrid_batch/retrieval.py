@@ -147,6 +147,13 @@ def rank(embeddings, benchmark, top=10, chunk=512):
     return frame.assign(rank=pool, rank_mul=mixed).drop(columns=["query", "passage"]), top_language
 
 
+def best_passages(embeddings, benchmark, top=20, chunk=512):
+    """Row numbers of the best passages of the mixed pool for every query, best first: (queries, top). Ties by row number."""
+    found = [_best(np.round(embeddings.queries[start:start + chunk] @ embeddings.passages.T, DECIMALS), top)
+             for start in range(0, len(embeddings.queries), chunk)]
+    return np.concatenate(found).reshape(len(embeddings.queries), -1)
+
+
 def _pairs(benchmark):
     """A row per (query, relevant passage), sorted by query."""
     queries = benchmark.queries.drop(columns="text").rename(columns={"language": "query_language"})
