@@ -20,7 +20,7 @@ from hybrid_batch.paths import ROOT
 PAGES = ["book/introduction", "book/use", "book/running", "book/preregistration", "book/related", "book/glossary", "book/bibliography",
          *(f"runs/book/{name}" for name in (
     "method", "metrics", "data", "01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning", "study", "answer",
-    "study_languages", "study_alpha", "study_reasoning", "study_bias", "study_best", "study_claims", "explorer"))]
+    "study_languages", "study_alpha", "study_reasoning", "study_bias", "study_errors", "study_best", "study_claims", "explorer"))]
 
 
 MADE = shutil.ignore_patterns(".git", ".venv", "runs", "_build", ".pytest_cache", ".hypothesis", "__pycache__", "*.egg-info")
@@ -57,7 +57,8 @@ def test_make_book_prints_where_the_book_is_and_the_table_of_results(book):
 
 def test_a_second_make_book_runs_nothing_again(book):
     done = make(book[0])
-    assert done.returncode == 0 and done.stdout.count("as it was") == 16 and "training:" not in done.stdout
+    executed = sum(page.startswith("runs/book") for page in PAGES)
+    assert done.returncode == 0 and done.stdout.count("as it was") == executed and "training:" not in done.stdout
 
 
 def test_the_evaluation_page_shows_every_system_with_intervals(pages):
