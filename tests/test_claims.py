@@ -123,3 +123,21 @@ def test_a_study_is_described_by_its_first_trained_run(name):
     """Not by any: manifests are sorted by key, and a study's other parts leave out other languages."""
     assert tables.first_trained(name, "Hybrid")["experiment"]["seed"] == 0
     assert {"el", "vi"} <= set(tables.first_trained(name)["experiment"]["unseen"])
+
+
+def test_alignment_is_the_correlation_over_languages_of_levels_and_of_changes(monkeypatch):
+    """Levels rise together; changes go against each other, exactly."""
+    codes = ["de", "en", "es", "hi", "ru"]
+
+    def square(mono, cross):
+        table = pd.DataFrame(np.repeat(np.array(cross)[:, None], 5, 1), codes, codes)
+        np.fill_diagonal(values := table.to_numpy().copy(), mono)
+        return pd.DataFrame(values, codes, codes)
+
+    before = square([0.5, 0.6, 0.7, 0.8, 0.9], [0.4, 0.5, 0.6, 0.7, 0.8])
+    after = square([0.51, 0.62, 0.73, 0.84, 0.95], [0.39, 0.48, 0.57, 0.66, 0.75])
+    monkeypatch.setattr(tables, "matrix", lambda name, part, condition, benchmark: {"none": before, "some": after}[condition])
+    found = tables.alignment("any", "part", "xquad-r", ["none", "some"], "none").set_index("condition")
+    assert found.loc["none", "r of Mo and Cr mAP"].startswith("+1.00") and found.loc["none"].iloc[-1] == "–"
+    assert found.loc["some", "r of their changes from none"].startswith("-1.00")
+    assert found.loc["some", "r of Mo and Cr mAP"].startswith("+1.00")

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
+from scipy import stats
 
 from hybrid_batch import metrics, paths, rows, study, summary
 
@@ -237,6 +238,32 @@ def matrix(name, part, condition, benchmark, setting="map"):
     table = table[(table.part == part) & (table.condition == condition) & (table.benchmark == benchmark)
                   & table.figure.isin(figures)].astype({"query_language": str, "passage_language": str})
     return table.pivot(index="query_language", columns="passage_language", values="value")
+
+
+def transfer(name, part, condition, benchmark):
+    """By language of the question: monolingual mAP, and the mean over the pools of all other languages, cross-lingual mAP."""
+    square = matrix(name, part, condition, benchmark)
+    mono = pd.Series(np.diag(square), square.index)
+    return pd.DataFrame({"mono": mono, "cross": (square.sum(axis=1) - mono) / (len(square) - 1)})
+
+
+def alignment(name, part, benchmark, conditions, baseline):
+    """Do monolingual and cross-lingual mAP go together over languages? A line a condition: Pearson's r of the two, and of
+    their changes from a baseline condition, with 95 % intervals over languages (Fisher's z)."""
+    before, lines = transfer(name, part, baseline, benchmark), []
+    for condition in conditions:
+        values = transfer(name, part, condition, benchmark)
+        line = {"condition": condition, "languages": len(values), "r of Mo and Cr mAP": _correlation(values)}
+        if condition != baseline:
+            line[f"r of their changes from {baseline}"] = _correlation(values - before)
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("–")
+
+
+def _correlation(values):
+    made = stats.pearsonr(values.mono, values.cross)
+    low, high = made.confidence_interval()
+    return f"{made.statistic:+.2f} [{low:+.2f},\N{NO-BREAK SPACE}{high:+.2f}]"
 
 
 def final(name):
