@@ -212,7 +212,7 @@ def test_the_first_view(visit):
 
 def test_choices_change_table_plot_and_address(visit):
     page = visit()
-    page.get_by_label("language means removed").check()
+    page.get_by_label("centring", exact=True).check()
     assert len(table(page)) == 8 and page.locator(".explorer-plot rect.removed").count() == 4
     assert drawn(page)[1] == ("untrained, centring", table(page)[1][2])
     page.get_by_label("X-Y", exact=True).uncheck()
@@ -236,7 +236,7 @@ def test_choices_change_table_plot_and_address(visit):
 def test_the_address_brings_everything_back(visit):
     page = visit()
     page.get_by_label("Measure").select_option("Cr map")
-    page.get_by_label("language means removed").check()
+    page.get_by_label("centring", exact=True).check()
     page.get_by_label("untrained").uncheck()
     for _ in range(2):
         page.locator("[data-column=value]").click()

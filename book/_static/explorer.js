@@ -11,7 +11,7 @@
   const NAMES = { study: "Study", part: "Part", benchmark: "Benchmark", measure: "Measure", language: "Language of the question" };
   const COLUMNS = [["condition", "Condition"], ["system", "System"], ["value", "Value"], ["low", "Low"],
     ["high", "High"], ["groups", "Groups"], ["seeds", "Seeds"], ["device", "Device"]];
-  const SYSTEMS = { plain: "plain, as trained", "centring": "centred: language means removed" };
+  const SYSTEMS = { plain: "plain, as trained", "centring": "centring" };
   const WORDS = ["condition", "system", "device"];
   const known = new Set([...SELECTS, "condition", "system", "sort", "down"]);
   const measures = new Map(data.measures.map(([name, label, better, digits, space]) =>

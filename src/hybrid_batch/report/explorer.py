@@ -81,7 +81,7 @@ def static(made, part, benchmark):
 
 def explorer():
     """The explorer as HTML, for a page two folders below the book's root; a sentence if no study has results."""
-    found = {path.parent.name for path in paths.RESULTS.glob("*/*.parquet")}
+    found = {path.parent.name for path in paths.RESULTS.glob("*/*.parquet")} - {"rankings"}  # ranked lists, no study
     studies = [compact(name) for name in [*(n for n in STUDIES if n in found), *sorted(found - set(STUDIES))]]
     studies = [made for made in studies if made["series"]]
     if not studies:
