@@ -23,7 +23,7 @@ def made(tmp_path_factory):
 
 
 def test_rows_hold_what_was_measured(made, tmp_path):
-    manifest, table = rows.collect(made, by_language=True)
+    manifest, table = rows.collect(made, detail=True, compared=["centring"])
     rows.write("study", made.manifest["key"], manifest, table, tmp_path)
     whole = rows.read("study", [made.manifest["key"]], tmp_path)
     for system in ("plain", "centring"):
@@ -36,12 +36,23 @@ def test_rows_hold_what_was_measured(made, tmp_path):
                 value = single[(single.figure == figure) & (single.query_language == "all")].value.item()
                 assert value == pytest.approx(macro.loc[figure.split(" ")[0], metric.name], abs=1e-6)
                 groups = part[(part.figure == figure) & part.group.notna() & (part.query_language == "all")]
+                if metric.groups == "never" or metric.groups == "in detail" and system != "plain":
+                    assert groups.empty
+                    continue
                 assert (groups.value * groups.weight).sum() == pytest.approx(value, rel=0.01, abs=0.004)
         pair = single[(single.figure == "Cr map") & (single.query_language == "de") & (single.passage_language == "en")]
         expected = per_language[(per_language.setting == "Cr") & (per_language.query_language == "de")]["map"].item()
         assert pair.value.item() == pytest.approx(expected, abs=1e-6)
     by_language = whole[(whole.system == "plain") & whole.group.notna() & (whole.query_language == "en")]
     assert set(by_language.figure) == {"Mo map", "Cr map", "Mul map"}
+
+
+def test_values_by_groups_are_kept_of_what_is_compared_alone(made):
+    table = rows.collect(made)[1].to_pandas()
+    grouped = table[table.group.notna()]
+    assert set(grouped.system) == {"plain"} and set(grouped.figure) == {"Mo map", "Cr map", "Mul map", "Mul rank_distance"}
+    assert set(table[table.figure == "Mul recall@10"].system) == {"plain", "centring"}  # the values themselves are there
+    assert set(grouped.query_language) == {"all"}
 
 
 def test_accuracy_on_reasoning_items_is_kept_by_item(tmp_path):

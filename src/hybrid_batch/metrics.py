@@ -193,7 +193,8 @@ def mean_accuracy(kind):
 class Metric:
     """settings: where a score a query is defined, see SETTINGS; none: it is of a Measured. digits: as it is printed.
     low, high: the least and the greatest possible value; one outside raises ValueError. by_language: results keep what
-    intervals by query language need, too."""
+    intervals by query language need, too. groups: whether results keep values by groups of queries, for intervals and
+    tests: "always", "in detail" (where a study asks for it) or "never"."""
 
     name: str
     function: Callable[[Any], float]
@@ -204,6 +205,7 @@ class Metric:
     low: float = 0
     high: float = 1
     by_language: bool = False
+    groups: str = "always"
 
     def __call__(self, argument):
         value = float(self.function(argument))
@@ -220,10 +222,10 @@ class Metric:
 ALL, MUL, ANY = tuple(SETTINGS), ("Mul",), float("inf")
 METRICS = {metric.name: metric for metric in (
     Metric("map", average_precision, "mAP", settings=ALL, by_language=True),
-    Metric("recall@1", lambda ranks: recall(ranks, 1), "Recall@1", settings=ALL),
-    Metric("recall@10", lambda ranks: recall(ranks, 10), "Recall@10", settings=ALL),
+    Metric("recall@1", lambda ranks: recall(ranks, 1), "Recall@1", settings=ALL, groups="in detail"),
+    Metric("recall@10", lambda ranks: recall(ranks, 10), "Recall@10", settings=ALL, groups="in detail"),
     Metric("rank_distance", rank_distance, "rank distance", True, 0, MUL, high=ANY),
-    Metric("max_rank", max_rank, "Max@R", True, 0, MUL, low=1, high=ANY),
+    Metric("max_rank", max_rank, "Max@R", True, 0, MUL, low=1, high=ANY, groups="never"),
     Metric("gap", gap, "gap Mo − Cr", True, low=-1),
     Metric("ratio", ratio, "ratio Cr / Mo", high=ANY),
     Metric("peer", mean_peer, "PEER"),

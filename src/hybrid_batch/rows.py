@@ -25,13 +25,13 @@ SCHEMA = pa.schema([*((name, pa.dictionary(pa.int16(), pa.string())) for name in
 STEPS = 250  # of the values of groups between 0 and 1, so that results stay small; figures have six digits
 
 
-def collect(run, by_language=False):
-    """(manifest, rows as a table of SCHEMA) of a finished experiment.Run. by_language: also what intervals by query
-    language need, which is most of it."""
+def collect(run, detail=False, compared=()):
+    """(manifest, rows as a table of SCHEMA) of a finished experiment.Run. Values by groups are kept of the plain system and
+    of those in ``compared``. detail: also what intervals of recall and by query language need, which is most of it."""
     manifest, parts = dict(run.manifest), []
     for benchmark, about in manifest["benchmarks"].items():
         for system, space in about["systems"].items():
-            table = pd.concat(_system(run, benchmark, system, space, by_language))
+            table = pd.concat(_system(run, benchmark, system, space, detail, compared))
             parts.append(table.assign(benchmark=benchmark, system=system))
     for name, scores in run.choice_scores().items():
         parts.append(pd.concat(_choices(scores)).assign(benchmark=name, system="plain"))
@@ -52,7 +52,7 @@ def collect(run, by_language=False):
     return manifest, table_of(pd.concat(parts))
 
 
-def _system(run, benchmark, system, space, by_language):
+def _system(run, benchmark, system, space, detail, compared):
     """Yield tables of the rows of one system on one benchmark."""
     scores = run.scores(benchmark, system)
     macro = metrics.macro(scores)
@@ -66,9 +66,10 @@ def _system(run, benchmark, system, space, by_language):
     shares = metrics.language_shares(*run.top(benchmark, system)).stack().rename("value").round(6).reset_index()
     yield shares.assign(figure="share")
     for figure, metric in metrics.QUERY_FIGURES.items():
-        if figure.split(" ")[0] not in macro.index:
+        wanted = metric.groups == "always" or metric.groups == "in detail" and detail and system == "plain"
+        if figure.split(" ")[0] not in macro.index or not wanted or system not in ("plain", *compared):
             continue
-        names = sorted(scores.query_language.unique()) if by_language and metric.by_language and system == "plain" else []
+        names = sorted(scores.query_language.unique()) if detail and metric.by_language and system == "plain" else []
         for language in ["all", *names]:
             yield _groups(scores, figure, language)
 

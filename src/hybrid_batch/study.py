@@ -33,6 +33,7 @@ class Planned:
     experiment: config.Experiment
     by_language: bool = False
     study: str = ""
+    compared: tuple = ()  # its systems, besides plain, that a comparison names
 
     @property
     def key(self):
@@ -77,7 +78,7 @@ def plan(name, data=None):
     content = load(name)
     named, planned = content.get("corpora", {}), []
     for part, body in content["parts"].items():
-        runs = []
+        runs, compared = [], _compared(content, part)
         for condition, own in body["conditions"].items():
             where = f"study {name!r}, {part}, {condition}"
             values = {**content["experiment"], **{k: v for k, v in body.items() if k not in PART}, **(own or {})}
@@ -93,7 +94,8 @@ def plan(name, data=None):
                 raise ValueError(f"{where}: {error}") from None
             if bad := [benchmark for benchmark in made[0].benchmarks if "/" in benchmark]:
                 raise ValueError(f"{where}: benchmark {bad[0]!r}: give its name alone, and the folder that holds it as --data")
-            runs.append([Planned(part, str(condition), one, bool(body.get("by_language")), name) for one in made])
+            systems = tuple(system for named, system in compared if named == str(condition))
+            runs.append([Planned(part, str(condition), one, bool(body.get("by_language")), name, systems) for one in made])
         planned += [item for seed in itertools.zip_longest(*runs) for item in seed if item]
     _check_comparisons(name, content, {(item.part, item.condition) for item in planned})
     return planned
@@ -102,6 +104,13 @@ def plan(name, data=None):
 def _merged(parameter, *levels):
     """A mapping of which each level names a part."""
     return {key: value for level in levels for key, value in (level.get(parameter) or {}).items()}
+
+
+def _compared(content, part):
+    """[(condition, system)] that the comparisons of a part name, those of plain systems left out."""
+    named = [condition_of(written) for asked in content.get("comparisons", {}).values() if asked.get("part") == part
+             for pair in asked.get("pairs", ()) for written in pair]
+    return [(condition, system) for condition, system in dict.fromkeys(named) if system != "plain"]
 
 
 def _check_comparisons(name, content, conditions):
@@ -176,7 +185,8 @@ def _wanted(planned):
         changes["languages"] = both[0].languages if both[0].languages == both[1].languages else ()  # all
         changes |= {name: any(getattr(one, name) for one in both) for name in ("probes", "keep_encoder")}
         wanted[item.key] = replace(first, experiment=replace(both[0], **changes),
-                                   by_language=first.by_language or item.by_language)
+                                   by_language=first.by_language or item.by_language,
+                                   compared=tuple(dict.fromkeys(first.compared + item.compared)))
     return wanted
 
 
@@ -193,7 +203,7 @@ def make(item):
     for kept in finished.folder.glob("encoder*"):
         with storage.replacing(item.encoders / kept.name) as partial:
             kept.rename(partial)
-    found = rows.collect(finished, item.by_language)
+    found = rows.collect(finished, item.by_language, item.compared)
     for system in finished.systems(item.experiment.benchmarks[0]):  # large, and all that is kept is in the rows
         for benchmark in finished.manifest["benchmarks"]:
             finished.file(benchmark, system, "vectors.npz").unlink(missing_ok=True)
