@@ -83,7 +83,7 @@ def test_what_is_wrong_in_a_study_is_named_before_anything_runs(project, change,
 
 
 def test_an_unknown_study_is_named():
-    with pytest.raises(ValueError, match="study 'nothing' is unknown; choose from best, cpu-e5, cpu-use, gpu"):
+    with pytest.raises(ValueError, match="study 'nothing' is unknown; choose from best, cpu-e5, cpu-use, full, gpu"):
         study.plan("nothing")
 
 
