@@ -63,7 +63,7 @@ def test_the_plan_of_a_study_says_what_is_done(capsys):
      "error: 'translation' has no language 'xx'"),
     (["translate", "encyclo11", "--to", "de", "-o", "no.jsonl"], "error: corpus 'encyclo11' has 11 languages"),
     (["evaluate", "--languages", "fr"], "error: 'encyclo11' has no language 'fr'"),
-    (["study", "nothing"], "error: study 'nothing' is unknown; choose from best, cpu-e5, cpu-use, gpu"),
+    (["study", "nothing"], "error: study 'nothing' is unknown; choose from best, cpu-e5, cpu-use, full, gpu"),
 ])
 def test_a_mistake_gives_one_clear_line(arguments, message):
     done = command(*arguments, check=False)

@@ -70,7 +70,7 @@ def main(arguments=None):
     grid = verb("study", _study, "make the runs of a study that have no rows in results/ yet",
                 "Make the runs of studies/NAME.yaml that have no rows in results/NAME yet. An interrupted study goes on "
                 "where it stopped; several commands may work on one study at once.")
-    grid.add_argument("name", help="a file in studies/, e.g. gpu, cpu-use, cpu-e5, smoke")
+    grid.add_argument("name", help="a file in studies/, e.g. full, cpu-use, smoke")
     grid.add_argument("--data", default="", help=config.PARAMETERS["data"].help)
     grid.add_argument("--workers", type=int, default=1, help="processes at once, one thread each if more than one")
     grid.add_argument("--ray", metavar="ADDRESS", help="make the runs on a Ray cluster instead: its address, or auto")
