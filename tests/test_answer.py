@@ -36,6 +36,7 @@ def found(monkeypatch):
         monkeypatch.setattr(summary, "compare", lambda name: pd.DataFrame([row for part in parts for row in part], columns=[
             "family", "benchmark", "first", "second", "figure", "difference", "low", "high", "p_holm", "significant",
             "detectable", "groups", "seeds"]))
+        monkeypatch.setattr(rows, "manifests", lambda name: {"key": {}})
         return answer.sentences()
 
     return found

@@ -860,7 +860,7 @@ def test_an_entry_of_the_catalogue_says_what_is_needed(name):
     assert bool(entry.get("family")) == (entry["task"] == "reasoning")
     assert not entry.get("canary") or entry["use"] == "analysis"
     assert set(entry) <= {"title", "licence", "note", "use", "task", "family", "repo", "revision", "stream",
-                          "folder", "languages", "files", "extra", "reader", "canary", "fields", "optional", "native",
+                          "folder", "languages", "files", "extra", "reader", "canary", "holdout", "fields", "optional", "native",
                           "where", "otherwise", "columns", "labels", "connectives", "most", "least"}
     codes = list(entry["languages"])
     assert all(isinstance(code, str) and re.fullmatch("[a-z]{2,3}(-[A-Z][a-z]{3})?", code) for code in codes)
