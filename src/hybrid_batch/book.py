@@ -7,6 +7,7 @@ executed again.
 """
 
 import ast
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ import yaml
 from hybrid_batch import config, paths, storage
 
 CELL = re.compile(r"(:tags: \[parameters\]\n\n)(.*?)(\n```)", re.S)  # of a MyST text
+AT_ONCE = 2  # chapters
 QUICK = "quick"  # the profile whose values the notebooks show
 
 
@@ -104,10 +106,13 @@ def folder_name(profile_name, changed):
 def render():
     """Execute the chapters of the book that have code, from what is in results/, and nothing else; returns the folder
     where the book's table of contents looks for them."""
-    with storage.lock(paths.BOOK.with_name(".book.lock")):
-        for name, path in chapters().items():
-            print(f"=== chapter {name}", flush=True)
-            execute(path, {}, paths.BOOK / f"{name}.ipynb")
+    def made(name, path):
+        print(f"=== chapter {name}", flush=True)
+        execute(path, {}, paths.BOOK / f"{name}.ipynb")
+
+    with storage.lock(paths.BOOK.with_name(".book.lock")), concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        for future in [pool.submit(made, *chapter) for chapter in chapters().items()]:
+            future.result()
     return paths.BOOK
 
 
