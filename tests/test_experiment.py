@@ -86,6 +86,22 @@ def ask(encoder, cache):
     experiment.run(Experiment.of(encoder=encoder, **SMALL), cache)
 
 
+def test_a_long_training_is_not_repeated_because_its_evaluation_was_interrupted(encoder, tmp_path, monkeypatch):
+    asked = Experiment.of(encoder=encoder, debias=[], **SMALL)
+    whole = experiment.run(asked, tmp_path / "whole")
+    monkeypatch.setattr(experiment, "LONG", 0)
+    original = experiment.retrieval.embed
+    monkeypatch.setattr(experiment.retrieval, "embed", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(asked, tmp_path / "broken")
+    monkeypatch.setattr(experiment.retrieval, "embed", original)
+    monkeypatch.setattr(experiment.trainer, "train", lambda *_, **__: pytest.fail("trained again"))
+    run = experiment.run(asked, tmp_path / "broken")
+    assert run.manifest["drawn"] == whole.manifest["drawn"] and run.manifest["steps"] == 2
+    assert run.manifest["seconds"]["training"] > 0 and not list(run.folder.glob("trained"))
+    pd.testing.assert_frame_equal(run.scores("encyclo11-quick"), whole.scores("encyclo11-quick"))
+
+
 def test_two_processes_that_ask_for_one_run_make_it_once(encoder, tmp_path):
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=ask, args=(encoder, tmp_path)) for _ in range(2)]

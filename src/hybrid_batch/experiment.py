@@ -27,6 +27,7 @@ from hybrid_batch.data.probes import load_probes
 from hybrid_batch.encoders import load, weights
 
 TABLE = ("Mo map", "Cr map", "Mul map", "Mul rank_distance")
+LONG = 60  # seconds of a training that is not to be repeated because its evaluation was interrupted
 FITTED_ON = "encyclo11"  # its train split: what debias methods are fitted on, but "centring", which sees the pool
 
 
@@ -178,11 +179,8 @@ def _make(experiment, training, validation, benchmarks, choices, folder):
     steps, drawn = 0, {}
     before = weights.parameters(encoder) if experiment.interpolation else None
     if training is not None:
-        log, drawn = trainer.train(encoder, training, experiment.mixture, experiment.training, validation,
-                                   folder / "checkpoints", resume=True)
-        log.to_csv(folder / "log.csv", index=False)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        steps = int(log.step.max())
+        encoder, drawn = _train(experiment, encoder, training, validation, folder)
+        steps = int(made.log.step.max())
         if experiment.keep_encoder:
             load.save(encoder, folder / "encoder")
     trained = time.time()
@@ -208,9 +206,27 @@ def _make(experiment, training, validation, benchmarks, choices, folder):
         "threads": torch.get_num_threads(),
         "precision": {"training": trainer.precision(experiment.training, encoder.device) if steps else None,
                       "encoding": precision},
-        "seconds": {"training": round(trained - start, 1), "evaluation": round(time.time() - trained, 1)},
+        "seconds": {"training": round(trained - start + drawn.pop("seconds before", 0), 1),
+                    "evaluation": round(time.time() - trained, 1)},
         "code": storage.code_fingerprint("experiment"), **storage.provenance()}
     storage.write(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False))
+    shutil.rmtree(folder / "trained", ignore_errors=True)
+
+
+def _train(experiment, encoder, training, validation, folder):
+    """(trained encoder, batches drawn of each kind). A training that took long is kept until all is measured, so that an
+    interrupted run need not repeat it; the seconds that it took are then among the numbers drawn."""
+    kept, start = folder / "trained", time.time()
+    if (kept / "drawn.json").exists():
+        return load.load(kept / "encoder"), json.loads((kept / "drawn.json").read_text())
+    log, drawn = trainer.train(encoder, training, experiment.mixture, experiment.training, validation, folder / "checkpoints",
+                               resume=True)
+    log.to_csv(folder / "log.csv", index=False)
+    if (seconds := time.time() - start) > LONG:
+        load.save(encoder, kept / "encoder")
+        storage.write(kept / "drawn.json", json.dumps(drawn | {"seconds before": round(seconds, 1)}))
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return encoder, drawn
 
 
 def _measure(experiment, encoder, benchmarks, precision, made):
