@@ -36,7 +36,7 @@ def found(monkeypatch):
         monkeypatch.setattr(summary, "compare", lambda name: pd.DataFrame([row for part in parts for row in part], columns=[
             "family", "benchmark", "first", "second", "figure", "difference", "low", "high", "p_holm", "significant",
             "detectable", "groups", "seeds"]))
-        monkeypatch.setattr(rows, "manifests", lambda name: {"key": {}})
+        monkeypatch.setattr(rows, "manifests", lambda name: dict.fromkeys(item.key for item in study.plan(name)))
         return answer.sentences()
 
     return found
@@ -52,6 +52,15 @@ def test_without_a_significant_difference_none_is_called_one_and_what_would_be_s
     assert "made no significant difference to Mo mAP (+0.001 [-0.009,\N{NO-BREAK SPACE}+0.011], smallest detectable 0.010)" in retrieval
     assert "raised" not in retrieval + why and "lowered" not in retrieval + why and "no effect to explain" in why
     assert "240 groups of questions, 5 seeds" in retrieval
+
+
+def test_nothing_is_looked_at_while_one_run_of_the_primary_part_is_missing(found, monkeypatch):
+    assert len(found(primary({}), accuracy({}))) == 3
+    keys = [item.key for item in study.plan("full") if item.part == "reasoning"]
+    monkeypatch.setattr(rows, "manifests", lambda name: dict.fromkeys(keys[:-1]))
+    assert answer.sentences() == [] and answer.primary().empty
+    assert "full" not in tables.studies()
+    assert not tables.is_made("full", "reasoning") and not tables.is_made("full", "reasoning", "no such condition")
 
 
 def test_each_effect_is_named_with_its_direction_and_the_controls_that_it_outlives(found):

@@ -11,6 +11,7 @@ import pandas as pd
 from hybrid_batch import storage
 from hybrid_batch.data import catalogue, corpora, encyclo11
 from hybrid_batch.data.languages import LANGUAGES, check_languages
+from hybrid_batch.data.table import identity
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,6 @@ def _held_out_rows(name, data, languages):
     corpus = corpora.load_corpus(name, held_out, languages, data, consent=catalogue.CONSENT)
     rows = corpus.rows.select_columns(["item", "language", "query", "passage", "negatives"]).to_pandas()
     if held_out == "validation":  # some questions are asked twice
-        trained = set(corpora.load_corpus(name, "train", languages, data).rows["query"])
-        rows = rows[~rows["item"].isin(rows["item"][rows["query"].isin(trained)])]
+        trained = set(map(identity, corpora.load_corpus(name, "train", languages, data).rows["query"]))
+        rows = rows[~rows["item"].isin(rows["item"][rows["query"].map(identity).isin(trained)])]
     return rows, corpus.checksum

@@ -19,11 +19,10 @@ def progress(name=STUDY):
         planned=("key", "size"), made=("made", "sum")).reset_index()
 
 
-def cost(name=STUDY, again=None):
+def cost(name=STUDY):
     """The plan in hours of one process: for each part its runs that no part before it has, and the hours that they take at
-    the median seconds of the runs made so far, a step and an evaluation; with the hours that were used. again: manifests to
-    take the seconds from, if not those of the study."""
-    made = again or rows.manifests(name)
+    the median seconds of the runs made so far, a step and an evaluation; with the hours that were used."""
+    made = rows.manifests(name)
     trained = [row for row in made.values() if row["steps"]]
     if not trained:
         return pd.DataFrame(columns=["part", "runs", "hours planned", "runs made", "hours used"])
@@ -43,9 +42,9 @@ def cost(name=STUDY, again=None):
 
 
 def primary(name=STUDY, benchmark="xquad-r"):
-    """The primary comparisons, of the centre with training without reasoning and with each control; no line unless all
-    seeds of both sides are measured."""
-    if not rows.manifests(name):
+    """The primary comparisons, of the centre with training without reasoning and with each control. No line before all of
+    their runs are made: none is looked at before, as the preregistration says."""
+    if not tables.is_made(name, "reasoning"):
         return pd.DataFrame()
     return tables.comparisons(name, "primary" if benchmark == "xquad-r" else "primary, other benchmarks", benchmark)
 

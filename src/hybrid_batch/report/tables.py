@@ -29,13 +29,22 @@ def paper():
 
 
 def studies():
-    """The studies of strategies that have results, those of the transformer first."""
-    return [name for name in ("full", "cpu-e5", "cpu-use") if rows.manifests(name)]
+    """The studies of strategies that have results, those of the transformer first; the full one once its primary
+    comparisons are made, since none of them is looked at before."""
+    return [name for name in ("full", "cpu-e5", "cpu-use") if rows.manifests(name) and (
+        name != "full" or is_made(name, "reasoning"))]
+
+
+def is_made(name, part, *conditions):
+    """Whether all runs of a part, or of some of its conditions, are made; False if it lacks one of these conditions."""
+    made = rows.manifests(name)
+    planned = [item for item in study.plan(name) if item.part == part and (not conditions or item.condition in conditions)]
+    return {item.condition for item in planned} >= set(conditions) and all(item.key in made for item in planned)
 
 
 def studies_with(part, *conditions):
-    """The studies that have results of these conditions of a part."""
-    return [name for name in studies() if set(conditions) <= set(_part(name, part).condition)]
+    """The studies of which all runs of these conditions of a part are made: a study under way is not shown by halves."""
+    return [name for name in studies() if is_made(name, part, *conditions)]
 
 
 def _part(name, part):
