@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_batch import metrics
+from hybrid_batch import metrics, retrieval
 from hybrid_batch.data.benchmarks import Benchmark, load_benchmark
 from hybrid_batch.data.probes import Probes
 from hybrid_batch.data.streaming import Collection
@@ -94,9 +94,15 @@ def as_dict(ranks, benchmark):
     return found
 
 
+@pytest.fixture(params=["NumPy", "as on a GPU"])
+def arrays(request, monkeypatch):
+    """What scores are computed with."""
+    monkeypatch.setattr(retrieval, "on_device", torch.from_numpy if request.param == "as on a GPU" else lambda array: array)
+
+
 @pytest.mark.parametrize("vectors", ["spread", "tied"])
 @pytest.mark.parametrize("chunk", [512, 7, 1])
-def test_ranks_are_those_of_a_slow_loop(vectors, chunk, benchmark, request):
+def test_ranks_are_those_of_a_slow_loop(vectors, chunk, benchmark, request, arrays):
     embeddings = request.getfixturevalue(vectors)
     ranks, _ = rank(embeddings, benchmark, chunk=chunk)
     assert as_dict(ranks, benchmark) == slow_ranks(embeddings, benchmark)
@@ -109,7 +115,7 @@ def test_ranks_name_item_group_and_languages(benchmark, spread):
     assert all(queries.group[row.item, row.query_language] == row.group for row in ranks.itertuples())
 
 
-def test_ties_count_against_the_system(make_benchmark):
+def test_ties_count_against_the_system(make_benchmark, arrays):
     benchmark = make_benchmark(["en", "en", "de", "de", "en"], {"a": (["en"], [1, 2])})
     same = np.tile(np.float32([[1, 0]]), (5, 1))
     ranks, _ = rank(Embeddings(same[:1], same), benchmark)
@@ -134,7 +140,7 @@ def test_ranks_do_not_depend_on_the_order_of_the_candidates(vectors, benchmark, 
     assert ranks(benchmark, embeddings.passages) == ranks(moved, embeddings.passages[order])
 
 
-def test_top_language_labels_the_best_passages_of_the_mixed_pool(benchmark, spread):
+def test_top_language_labels_the_best_passages_of_the_mixed_pool(benchmark, spread, arrays):
     _, top = rank(spread, benchmark, top=5, chunk=7)
     best = np.argsort(-(spread.queries @ spread.passages.T), axis=1)[:, :5]
     assert top.tolist() == benchmark.passages.language.to_numpy()[best].tolist()

@@ -84,7 +84,8 @@ def encoding_precision(encoder, wanted="auto"):
     come out alike, and float32 elsewhere."""
     if wanted != "auto":
         return wanted
-    if encoder.device.type != "cpu" or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if not (torch.cuda.is_bf16_supported() if encoder.device.type == "cuda" else
+            encoder.device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
         return "float32"
     texts = ["One text to try.", "Ein zweiter Text, etwas länger als der erste, mit einem Nebensatz.", "第三个句子。", "๔"]
     full, half = (encode(encoder, texts, "passage", name) for name in ("float32", "bf16"))
@@ -124,7 +125,7 @@ def restrict_languages(benchmark, embeddings, languages):
 
 
 def rank(embeddings, benchmark, top=10, chunk=512):
-    """Rank the relevant passages of every query, all candidates scored by inner product.
+    """Rank the relevant passages of every query, all candidates scored by inner product, on a GPU where there is one.
 
     Returns (ranks, top_language): ranks as described in metrics, a row per (query, relevant passage);
     top_language: (queries, top) labels of the best passages of the mixed pool, best first.
@@ -135,8 +136,7 @@ def rank(embeddings, benchmark, top=10, chunk=512):
     pool, mixed = np.empty(len(frame)), np.empty(len(frame))
     top_language = np.empty((len(benchmark.queries), min(top, len(codes))), object)
     queries, passages = frame["query"].to_numpy(), frame["passage"].to_numpy()
-    for start in range(0, len(embeddings.queries), chunk):
-        scores = np.round(embeddings.queries[start:start + chunk] @ embeddings.passages.T, DECIMALS)
+    for start, scores in _scores(embeddings, chunk):
         top_language[start:start + chunk] = languages.to_numpy()[codes[_best(scores, top_language.shape[1])]]
         here = slice(*np.searchsorted(queries, [start, start + chunk]))
         row, relevant = queries[here] - start, passages[here]
@@ -149,9 +149,20 @@ def rank(embeddings, benchmark, top=10, chunk=512):
 
 def best_passages(embeddings, benchmark, top=20, chunk=512):
     """Row numbers of the best passages of the mixed pool for every query, best first: (queries, top). Ties by row number."""
-    found = [_best(np.round(embeddings.queries[start:start + chunk] @ embeddings.passages.T, DECIMALS), top)
-             for start in range(0, len(embeddings.queries), chunk)]
+    found = [_best(scores, top) for _, scores in _scores(embeddings, chunk)]
     return np.concatenate(found).reshape(len(embeddings.queries), -1)
+
+
+def _scores(embeddings, chunk):
+    """Yield (number of the first query, rounded scores of a chunk of the queries, (chunk, passages), as ``on_device``)."""
+    queries, passages = on_device(embeddings.queries), on_device(embeddings.passages)
+    for start in range(0, len(queries), chunk):
+        yield start, (queries[start:start + chunk] @ passages.T).round(decimals=DECIMALS)
+
+
+def on_device(vectors):
+    """Vectors as a tensor on the GPU, where there is one, else as they are: NumPy is the faster one on a CPU."""
+    return torch.from_numpy(vectors).cuda() if torch.cuda.is_available() else vectors
 
 
 def _pairs(benchmark):
@@ -166,7 +177,10 @@ def _ranks(scores, rows, relevant):
     """Ranks by rounded scores (queries, candidates) of the candidates ``relevant`` of the queries ``rows``, both
     (pairs,), sorted by query; ties to their disadvantage."""
     own = scores[rows, relevant]                                       # (pairs,)
-    ahead = np.array([np.count_nonzero(scores[row] >= score) for row, score in zip(rows, own)], int)
+    if torch.is_tensor(scores):
+        ahead, own = ((scores[rows] >= own[:, None]).sum(1).numpy(force=True), own.numpy(force=True))
+    else:
+        ahead = np.array([np.count_nonzero(scores[row] >= score) for row, score in zip(rows, own)], int)
     order = np.lexsort((-own, rows))  # of each query, the best first
     same = (np.diff(rows[order]) == 0) & (np.diff(own[order]) == 0)
     ends = np.append(np.flatnonzero(~same) + 1, len(own))  # of the stretches of equal scores
@@ -178,6 +192,9 @@ def _ranks(scores, rows, relevant):
 
 def _best(scores, top):
     """Columns of the ``top`` best of each row, best first, ties by column: (rows, top)."""
+    if torch.is_tensor(scores):  # topk breaks ties as it likes, so there are none
+        levels = (scores * 10 ** DECIMALS).round().long() * scores.shape[1] - torch.arange(scores.shape[1], device=scores.device)
+        return levels.topk(top).indices.numpy(force=True)
     least = np.partition(scores, -top, axis=1)[:, -top, None]
     rows, columns = np.nonzero(scores >= least)
     order = np.lexsort((columns, -scores[rows, columns], rows))
