@@ -85,7 +85,7 @@ class Experiment:
                                   trains=False)
     subset: tuple = parameter((), "languages whose pool alone is searched, too", trains=False)
     debias: tuple = parameter(("centring",), "what needs no training and is measured, too", trains=False,
-                              choices=("centring", "centring elsewhere", "LIR", "LSAR", "SHIFT", "CSLS"))
+                              choices=("centring", "centring elsewhere", "LIR", "LSAR", "LSAR for both", "SHIFT", "CSLS"))
     interpolation: tuple = parameter((), "weights at which the trained encoder, mixed with the untrained one, is measured, "
                                      "too", low=0, high=1, trains=False)
     choices: tuple = parameter((), "reasoning data sets of whose held-out items the accuracy is measured, too: the right option "

@@ -80,16 +80,21 @@ def _known(name, fitted):
 
 
 METHODS = {"centring": centring, "LIR": lir, "LSAR": lsar, "SHIFT": shift}
+FOLDED = "LSAR for both"  # one subspace for queries and passages, so that it can be a layer of the encoder
 
 
 def fit(method, embeddings, query_languages, passage_languages, **options):
     """A function from (Embeddings, query languages, passage languages) to Embeddings, fitted on other embeddings.
 
     method: a key of METHODS with its options, or "CSLS" (Conneau et al. 2018) with neighbours=10: the score of a passage
-    is its cosine less half its mean cosine with its nearest queries among those that it was fitted on.
+    is its cosine less half its mean cosine with its nearest queries among those that it was fitted on; or FOLDED.
     """
     if method == "CSLS":
         return lambda new, *_: csls(new, embeddings.queries, **options)
+    if method == FOLDED:
+        both = lsar(np.concatenate([embeddings.queries, embeddings.passages]),
+                    np.concatenate([query_languages, passage_languages]), **options)
+        return lambda new, queries, passages: Embeddings(both(new.queries, queries), both(new.passages, passages))
     of_queries = METHODS[method](embeddings.queries, query_languages, **options)
     of_passages = METHODS[method](embeddings.passages, passage_languages, **options)
     return lambda new, queries, passages: Embeddings(of_queries(new.queries, queries), of_passages(new.passages, passages))

@@ -135,9 +135,9 @@ def run(experiment, cache=None):
 
 def load_training(experiment):
     """What an experiment trains on and what it stops early on: two corpora, (None, None) without training. Each task
-    takes from its source the rows of that task; extra takes those of qa, and parallel, where all are of reasoning,
-    their stems. Of the experiment's languages a corpus brings those that it has. Raises ValueError if a source has no
-    rows of its task."""
+    takes from its source the rows of that task; extra takes those of qa, and parallel of reasoning items the
+    stems. Of the experiment's languages a corpus brings those that it has. Raises ValueError if a source has no rows of its
+    task."""
     if experiment.mixture is None:
         return None, None
     wanted = [code for code in experiment.languages or LANGUAGES if code not in experiment.unseen]
@@ -154,7 +154,7 @@ def load_training(experiment):
             raise ValueError(f"the strategy draws {task} batches, but sources names no corpus of {task}: add one, as in "
                              f"sources: {{{task}: CORPUS}}")
         corpus = read(name, "train", experiment.limits.get(task))
-        if task == "parallel" and set(corpus.rows.unique("task")) == {"reasoning"}:
+        if task == "parallel" and "reasoning" in corpus.rows.unique("task"):
             corpus = corpora.stems(corpus)
         found, own = np.array(corpus.rows["task"]), "qa" if task == "extra" else task
         if not (found == own).any():
@@ -279,7 +279,7 @@ def debiased(method, vectors, benchmark, fitted=None):
     """Embeddings of a benchmark after a debias method. "centring" takes the means of the benchmark's own pool, so it is
     transductive; "centring elsewhere" and all others are fitted on ``fitted``, see embed_fitted."""
     source, corpus = (vectors, benchmark) if method == "centring" else fitted
-    apply = debias.fit(method.split(" ")[0], source, corpus.queries.language, corpus.passages.language)
+    apply = debias.fit(method.removesuffix(" elsewhere"), source, corpus.queries.language, corpus.passages.language)
     return apply(vectors, benchmark.queries.language, benchmark.passages.language)
 
 

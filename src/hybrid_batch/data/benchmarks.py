@@ -14,12 +14,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hybrid_batch import storage
-from hybrid_batch.data import encyclo11, io
+from hybrid_batch.data import corpora, encyclo11, io
 from hybrid_batch.data.languages import FLORES, LANGUAGES, check_languages
 from hybrid_batch.data.sentences import first_answer
 from hybrid_batch.data.streaming import load_collections, streamed
 from hybrid_batch.data.table import identity
 
+HELD_OUT = " held out"
 PARALLEL = (*encyclo11.BENCHMARKS, "xquad-r", "mlqa-r", "xquad", "mlqa", "belebele")
 HUB = {name: dict(repo=repo, revision=revision) for name, repo, revision in (
     ("belebele", "facebook/belebele", "7899cdfa4e1e0d733fd77c848e2c273cb1d32be2"),
@@ -63,7 +64,9 @@ def load_benchmark(name, data=None, split=None, languages=None):
 
     name: ``encyclo11``: questions and sentences of a split of our own corpus; ``encyclo11-quick``: of a part of
         test; ``encyclo11-validation``: of validation; ``encyclo11-held-out``: of validation and test together;
+        ``encyclo11-passages``, ``encyclo11-passages-validation``: the same questions and whole passages;
         ``encyclo11-reasoning``: stems, and all options of the split as the pool;
+        ``CORPUS held out``: what a corpus to train on, see corpora.load_corpus, keeps for validation;
         ``xquad-r``, ``mlqa-r``, or any folder of data with one {language}.json or .json.gz in the form of LAReQA
         (SQuAD JSON with sentence_breaks): every sentence; the one where the first answer begins is the answer;
         ``xquad``, ``mlqa``: every paragraph, from the folder ``xquad-r`` or ``mlqa-r`` or else the Hub;
@@ -81,6 +84,9 @@ def load_benchmark(name, data=None, split=None, languages=None):
                          dict.fromkeys(languages or LANGUAGES, encyclo11.files(name)))
     if name == "belebele":
         return _belebele(name, data, split, languages)
+    if name.endswith(HELD_OUT):
+        corpus = name.removesuffix(HELD_OUT)
+        return _of_corpus(name, corpora.load_corpus(corpus, "validation", corpora.available_languages(corpus, languages), data))
     if name in SQUAD and not (split in (None, "validation") and (Path(data or ".") / f"{name}-r").is_dir()):
         known, form = SQUAD[name]
         check_languages(languages, known.split(), name)
@@ -89,6 +95,17 @@ def load_benchmark(name, data=None, split=None, languages=None):
     if split and name not in SQUAD:
         raise ValueError(f"benchmark {name!r} has no splits: leave --split out")
     return _lareqa(name, data, languages)
+
+
+def _of_corpus(name, corpus):
+    """The rows of a corpus as a Benchmark: every passage is a candidate; of an item those of all its languages answer."""
+    rows = corpus.rows.select_columns(["item", "group", "language", "query", "passage"]).to_pandas()
+    found = rows[rows.passage != ""]
+    number, passages = pd.factorize(pd.MultiIndex.from_frame(found[["language", "passage"]]))
+    queries = rows[(rows["query"] != "") & rows["item"].isin(found["item"])].reset_index(drop=True)
+    queries = queries.drop(columns="passage").rename(columns={"query": "text"}).assign(group=pd.factorize(queries.group)[0])
+    relevant = pd.DataFrame({"item": found["item"].to_numpy(), "passage": number}).drop_duplicates(ignore_index=True)
+    return Benchmark(name, queries, pd.DataFrame(list(passages), columns=["language", "text"]), relevant, corpus.checksum)
 
 
 def _belebele(name, data, split, languages):

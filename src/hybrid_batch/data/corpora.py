@@ -42,7 +42,7 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
     """Load rows to train on.
 
     name: ``encyclo11`` (question -> sentence that answers), ``encyclo11-sentences`` (the same, with the other
-        sentences of the passage as negatives), ``encyclo11-reasoning`` (stem -> right option, wrong ones as negatives)
+        sentences of the passage as negatives), ``encyclo11-passages`` (question -> whole passage), ``encyclo11-reasoning`` (stem -> right option, wrong ones as negatives)
         or ``encyclo11-parallel`` (a text -> itself, for pairs across languages), our own, in 11 languages; a data set
         of the catalogue (catalogue.yaml); a JSON-lines file of rows, a JSON file with a task of BIG-bench; or several
         of these joined by "+".
@@ -225,8 +225,9 @@ def with_task(corpus, task):
 
 
 def stems(corpus):
-    """Of reasoning items the stems alone, as texts and their translations: rows of the task parallel."""
-    rows = (row | dict(task="parallel", passage=row["query"], negatives=[]) for row in corpus.rows)
+    """The corpus, of its reasoning items the stems alone, as texts and their translations: rows of the task parallel."""
+    rows = (row | dict(task="parallel", passage=row["query"], negatives=[]) if row["task"] == "reasoning" else row
+            for row in corpus.rows)
     return build(f"{corpus.name}, stems", rows, f"{corpus.checksum}-stems", corpus.about, options=corpus.key, prefix="")
 
 

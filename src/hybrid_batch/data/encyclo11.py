@@ -10,11 +10,13 @@ ABOUT = {name: dict(title=title, use=use, task=task, licence="CC BY 4.0", note="
          for name, title, use, task in (
              ("encyclo11", "Encyclopaedic passages with two questions each, in 11 languages", "training", "qa"),
              ("encyclo11-sentences", "The same, the passage's other sentences as negatives", "training", "qa"),
+             ("encyclo11-passages", "The same questions with the whole passage", "training", "qa"),
              ("encyclo11-reasoning", "Reasoning items with four options, in 11 languages", "reasoning", "reasoning"),
              ("encyclo11-parallel", "Questions and sentences, with their translations", "parallel", "parallel"))}
 BENCHMARKS = {  # name: the splits that it is made of; None: the one that is asked for, else test
     "encyclo11": None, "encyclo11-quick": ["quick"], "encyclo11-validation": ["validation"],
     "encyclo11-held-out": ["validation", "test"],
+    "encyclo11-passages": None, "encyclo11-passages-validation": ["validation"],
     "encyclo11-reasoning": None}
 
 
@@ -43,14 +45,16 @@ def files(name):
 
 
 def texts(name, language, split):
-    """Yield (passage or item id, sentences or options, [(item, question, index of the answer)])."""
+    """Yield (passage or item id, sentences, the whole passage or options, [(item, question, index of the answer)])."""
     split = None if split == "all" else split
     if name == "encyclo11-reasoning":
         for entry in read_encyclo11("reasoning", language, split):
             yield entry["id"], entry["options"], [(entry["id"], entry["stem"], entry["answer"])]
     else:
+        whole = name.startswith("encyclo11-passages")
         for entry in read_encyclo11("passages", language, split):
-            yield entry["id"], entry["sentences"], [(q["id"], q["text"], q["answer"]) for q in entry["questions"]]
+            texts = [("" if language == "zh" else " ").join(entry["sentences"])] if whole else entry["sentences"]
+            yield entry["id"], texts, [(q["id"], q["text"], 0 if whole else q["answer"]) for q in entry["questions"]]
 
 
 def rows(name, split, languages):
@@ -65,4 +69,4 @@ def rows(name, split, languages):
                 continue
             for item, question, answer in questions:
                 yield row | dict(item=item, query=question, passage=passages[answer],
-                                 negatives=[] if name == "encyclo11" else passages[:answer] + passages[answer + 1:])
+                                 negatives=[] if name != "encyclo11-sentences" else passages[:answer] + passages[answer + 1:])
