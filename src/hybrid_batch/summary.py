@@ -134,6 +134,8 @@ def _compared(data, asked, benchmark, first, second):
     keys = [data.conditions[place] for place, _ in sides]
     found = []
     for figure in asked["figures"]:
+        if (keys[0][0], benchmark, sides[0][1], figure) not in data.figures:  # such as Cr of items in one language
+            continue
         (a, weights), (b, _) = (data.values(own, benchmark, system, figure) for own, (_, system) in zip(keys, sides))
         made = statistics.difference(a, b, weights, tuple(map(data.by_chance, keys)), bool(asked.get("paired")), draws=DRAWS)
         found.append(dict(first=first, second=second, figure=figure) | made)

@@ -42,10 +42,10 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
     """Load rows to train on.
 
     name: ``encyclo11`` (question -> sentence that answers), ``encyclo11-sentences`` (the same, with the other
-        sentences of the passage as negatives), ``encyclo11-passages`` (question -> whole passage), ``encyclo11-reasoning`` (stem -> right option, wrong ones as negatives)
-        or ``encyclo11-parallel`` (a text -> itself, for pairs across languages), our own, in 11 languages; a data set
-        of the catalogue (catalogue.yaml); a JSON-lines file of rows, a JSON file with a task of BIG-bench; or several
-        of these joined by "+".
+        sentences of the passage as negatives), ``encyclo11-passages`` (question -> whole passage),
+        ``encyclo11-reasoning`` (stem -> right option, wrong ones as negatives) or ``encyclo11-parallel`` (a text ->
+        itself, for pairs across languages), our own, in 11 languages; a data set of the catalogue (catalogue.yaml); a
+        JSON-lines file of rows, a JSON file with a task of BIG-bench; or several of these joined by "+".
     split: train, validation (one group in 20) or all; of our own also test. A JSON-lines file is taken whole.
     languages: keep only these; of a "+" each part brings those that it has. data: a folder that may hold the data
         set's folder. limit: most items a language.

@@ -1,14 +1,18 @@
 """What the full study found, in sentences made from its rows: a difference is only called one if it is significant after
 Holm's correction, and what was not measured is called so."""
 
+import numpy as np
 import pandas as pd
 
 from hybrid_batch import metrics, rows, statistics, study, summary
-from hybrid_batch.report import tables
+from hybrid_batch.report import figures, tables
 
 STUDY = "full"
 FAMILIES = {"okapi-mmlu": "knowledge", "okapi-arc": "science", "xnli": "entailment", "msvamp": "mathematics"}
-CONTROLS = ("extra QA", "parallel text", "neutral answers")
+CONTROLS = {"extra QA": "as many extra question–passage batches", "parallel text": "the same stems as translations",
+            "neutral answers": "the same items with the answers swapped between them"}
+WHERE = {"Mo accuracy": "within a language", "Cr accuracy": "across languages"}
+PANELS = {"Mo map": "Mo mAP ↑", "Cr map": "Cr mAP ↑", "Mul map": "Mul mAP ↑", "Mul rank_distance": "rank distance ↓"}
 
 
 def progress(name=STUDY):
@@ -49,40 +53,30 @@ def primary(name=STUDY, benchmark="xquad-r"):
     return tables.comparisons(name, "primary" if benchmark == "xquad-r" else "primary, other benchmarks", benchmark)
 
 
+def forest(benchmark="xquad-r", name=STUDY):
+    """The primary comparisons as a figure, a line a condition that reasoning batches are held against."""
+    table = primary(name, benchmark)
+    return figures.forest(table.assign(label="against " + table["first"], panel=table.figure.map(PANELS)),
+                          title=f"What reasoning batches change on {tables.title(benchmark)}")
+
+
 def effects(table):
     """In words, what the second of two conditions changes: "raised Cr mAP by 0.012 [0.008, 0.016] and lowered ...; changed
     Mo mAP by no significant amount (+0.001 [-0.002, 0.004], smallest detectable 0.004)". table: comparisons of one pair."""
     said, unsure = {"raised": [], "lowered": []}, []
     for row in table.itertuples():
-        metric, label = metrics.FIGURES[row.figure], metrics.figure_label(row.figure)
+        metric = metrics.FIGURES[row.figure]
         if row.significant:
             ends = sorted((abs(row.low), abs(row.high)))
             said["raised" if row.difference > 0 else "lowered"].append(
-                f"{label} by {tables.with_interval(metric, abs(row.difference), *ends)}")
+                f"{_label(row)} by {tables.with_interval(metric, abs(row.difference), *ends)}")
         else:
-            unsure.append(f"{label} ({tables.with_interval(metric, row.difference, row.low, row.high, sign=True)}, smallest "
-                          f"detectable {metric.format(row.detectable)})")
+            unsure.append(f"{_label(row)} ({_difference(row)}, smallest detectable "
+                          f"{metric.format(row.detectable)})")
     parts = [f"{verb} {_listed(found)}" for verb, found in said.items() if found]
     if unsure:
         parts.append(f"made no significant difference to {_listed(unsure)}")
-    return "; ".join(parts)
-
-
-def manipulation(name=STUDY):
-    """In words, whether the reasoning batches taught anything: in how many families of held-out items the right option
-    ranks first more often than without them."""
-    table = tables.comparisons(name, "accuracy")
-    table = table[(table["first"] == "no reasoning") & table.benchmark.isin(FAMILIES)]
-    if not len(table):
-        return ""
-    parts = []
-    for figure, where in (("Mo accuracy", "with stem and options in one language"), ("Cr accuracy", "across languages")):
-        own = table[table.figure == figure]
-        better = own[own.significant & (own.difference > 0)]
-        worse = (own.significant & (own.difference < 0)).sum()
-        by = [f"{FAMILIES[row.benchmark]} {row.difference:+.3f}" for row in better.itertuples()]
-        parts.append(f"{where} in {len(better)} of {len(own)} families{f' ({_listed(by)})' if by else ''}, less often in {worse}")
-    return f"held-out reasoning items were answered significantly more often {_listed(parts)}"
+    return " and ".join(parts)
 
 
 def sentences(name=STUDY):
@@ -90,27 +84,70 @@ def sentences(name=STUDY):
     table = primary(name)
     if not len(table):
         return []
-    against = {first: part for first, part in table.groupby("first", sort=False)}
-    groups, seeds = int(table["groups"].max()), int(table.seeds.min())
-    taught = manipulation(name)
-    found = against["no reasoning"]
-    kept = {}
-    for row in found[found.significant].itertuples():
-        same = [control for control in CONTROLS if _same_effect(against[control], row)]
-        kept[metrics.figure_label(row.figure)] = same
-    told = [f"**Did they teach anything?** {taught[0].upper() + taught[1:]}." if taught else
-            "**Did they teach anything?** Not measured.",
-            f"**What did retrieval gain or lose?** On XQuAD-R ({groups} groups of questions, {seeds} seeds), a quarter of "
-            f"reasoning batches {effects(found)}, against training without them."]
-    if not kept:
-        control = {first: effects(part) for first, part in against.items() if first != "no reasoning"}
-        compared = "; ".join(f"{text} (compared with {first})" for first, text in control.items())
-        told.append(f"**Is it reasoning?** There is no effect to explain. Beside the controls, reasoning batches {compared}.")
-    else:
-        told.append("**Is it reasoning?** " + " ".join(
-            f"The effect on {label} remains significant against {_listed(same) if same else 'none'} of the three controls "
-            f"({_listed(CONTROLS)})." for label, same in kept.items()))
-    return told
+    against = dict(list(table.groupby("first", sort=False)))
+    effect = against["no reasoning"]
+    seen = effect[effect.significant]
+    kept = [row for row in seen.itertuples() if all(_same_effect(against[control], row) for control in CONTROLS)]
+    head = ("They change retrieval by no significant amount" if not len(seen) else
+            "They improve retrieval a little" if all(map(_better, seen.itertuples())) else "They change retrieval")
+    specific = ("There is no gain to explain" if not len(seen) else
+                "All of that is specific to reasoning" if len(kept) == len(seen) else
+                f"Of these gains {_listed(map(_label, kept))} alone is specific to reasoning" if kept else
+                "None of these gains is specific to reasoning")
+    controls = "; ".join(f"against {text} they differ significantly {_beside(against[control])}"
+                         for control, text in CONTROLS.items())
+    return [f"**{head}.** On XQuAD-R a quarter of reasoning batches {effects(effect)}, against as many batches without them "
+            f"({_counts(effect)}).", f"**{specific}.** {controls[0].upper() + controls[1:]}.", _learnt(name)]
+
+
+def _beside(table):
+    """In words, in what reasoning batches differ significantly from a control."""
+    seen = list(table[table.significant].itertuples())
+    alone = " alone" if len(seen) == 1 else ""
+    return f"in {_listed(f'{_label(row)}{alone} ({_difference(row)})' for row in seen)}" if seen else "in nothing"
+
+
+def _learnt(name):
+    """In words, whether the reasoning batches taught anything: the families of held-out items whose right option ranks first
+    more often than without them, or less often, and whether that takes the right answers."""
+    table = tables.comparisons(name, "accuracy")
+    table = table[table.benchmark.isin(FAMILIES)]
+    without, swapped = (table[table["first"] == condition] for condition in ("no reasoning", "neutral answers"))
+    if not len(without):
+        return "**What they teach was not measured.**"
+    taught = [FAMILIES[name] for name in without.benchmark[without.significant & (without.difference > 0)].unique()]
+    head = f"They teach {_listed(taught)}" if taught else "They teach nothing that is seen"
+    return (f"**{head}.** The accuracy on held-out reasoning items differs significantly {_by_family(without)}; against swapped "
+            f"answers {_by_family(swapped)} ({_counts(without)}).")
+
+
+def _by_family(table):
+    parts = {}
+    for benchmark, part in table[table.significant].groupby("benchmark", sort=False):
+        changes = ", ".join(f"{_difference(row)} {WHERE[row.figure]}" for row in part.itertuples())
+        parts[FAMILIES[benchmark]] = f"in {FAMILIES[benchmark]} ({changes})"
+    others = [family for family in FAMILIES.values() if family not in parts]
+    if not parts:
+        return f"in none of {_listed(others)}"
+    return _listed(parts.values()) + (f", not in {_listed(others)}" if others else "")
+
+
+def _counts(table):
+    groups = f"{int(table['groups'].min())}" if table["groups"].nunique() == 1 else (
+        f"{int(table['groups'].min())} to {int(table['groups'].max())}")
+    return f"{groups} groups of questions, {int(table.seeds.min())} seeds"
+
+
+def _label(row):
+    return metrics.figure_label(row.figure).removeprefix("Mul ") if "rank" in row.figure else metrics.figure_label(row.figure)
+
+
+def _difference(row):
+    return tables.with_interval(metrics.FIGURES[row.figure], row.difference, row.low, row.high, sign=True)
+
+
+def _better(row):
+    return (row.difference < 0) == bool(metrics.FIGURES[row.figure].lower_is_better)
 
 
 def _same_effect(table, row):
@@ -121,6 +158,22 @@ def _same_effect(table, row):
 def _listed(parts):
     parts = list(parts)
     return " and ".join(parts) if len(parts) < 3 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def by_article(name=STUDY):
+    """The primary comparisons on XQuAD-R with its 48 articles in the place of its 240 paragraphs, five of each article in
+    their order, as sources of error: paragraphs of one article are not quite independent."""
+    data, asked, found = summary.Rows(name), study.load(name)["comparisons"]["primary"], []
+    for first, second in asked["pairs"]:
+        for figure in asked["figures"]:
+            (a, weights), (b, _) = (data.values(data.conditions["reasoning", condition], "xquad-r", "plain", figure)
+                                    for condition in (first, second))
+            article = np.arange(len(weights)) // 5
+            total = np.bincount(article, weights)
+            a, b = (np.stack([np.bincount(article, seed * weights) / total for seed in values]) for values in (a, b))
+            found.append(dict(first=first, second=second, figure=figure) | statistics.difference(
+                a, b, total, paired=True, draws=summary.DRAWS))
+    return statistics.family(found)
 
 
 def dose(name=STUDY, figure="Mul map", benchmark="xquad-r", part="recipes"):
