@@ -1,6 +1,7 @@
 """What the full study found, in sentences made from its rows: a difference is only called one if it is significant after
 Holm's correction, and what was not measured is called so."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -94,7 +95,7 @@ def sentences(name=STUDY):
                 "All of that is specific to reasoning" if len(kept) == len(seen) else
                 f"Of these gains {_listed(map(_label, kept))} alone is specific to reasoning" if kept else
                 "None of these gains is specific to reasoning")
-    controls = "; ".join(f"against {text} they differ significantly {_beside(against[control])}"
+    controls = "; ".join(f"against {text} they are {_beside(against[control])}"
                          for control, text in CONTROLS.items())
     return [f"**{head}.** On XQuAD-R a quarter of reasoning batches {effects(effect)}, against as many batches without them "
             f"({_counts(effect)}).", f"**{specific}.** {controls[0].upper() + controls[1:]}.", _learnt(name)]
@@ -102,9 +103,12 @@ def sentences(name=STUDY):
 
 def _beside(table):
     """In words, in what reasoning batches differ significantly from a control."""
-    seen = list(table[table.significant].itertuples())
-    alone = " alone" if len(seen) == 1 else ""
-    return f"in {_listed(f'{_label(row)}{alone} ({_difference(row)})' for row in seen)}" if seen else "in nothing"
+    seen = {"better": [], "worse": []}
+    for row in table[table.significant].itertuples():
+        seen["better" if _better(row) else "worse"].append(_label(row))
+    parts = [f"significantly {how} in {_listed(what)}" for how, what in seen.items() if what]
+    alone = " alone" if table.significant.sum() == 1 else ""
+    return f"{_listed(parts)}{alone}" if parts else "not significantly different in any measure"
 
 
 def _learnt(name):
@@ -188,3 +192,11 @@ def dose(name=STUDY, figure="Mul map", benchmark="xquad-r", part="recipes"):
     values = [data.values(data.conditions[part, condition], benchmark, "plain", figure) for condition in conditions.values()]
     slopes = sum(weight * own for weight, (own, _) in zip(contrast, values))                 # (seeds, groups)
     return statistics.difference(0 * slopes, slopes, values[0][1], paired=True, draws=summary.DRAWS)
+
+
+def picture(path, name=STUDY):
+    """Write the forest plot of XQuAD-R as an SVG that is the same each time; the README shows it."""
+    with plt.rc_context({"svg.hashsalt": "answer"}):
+        figure = forest(name=name)
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)
