@@ -64,11 +64,16 @@ class Rows:
         return bool(self.manifests[keys[0]]["steps"]) or len(keys) > 1
 
     def values(self, keys, benchmark, system, figure, language="all"):
-        """((seeds, groups) values, (groups,) weights); None if the rows do not have them."""
+        """((seeds, groups) values, (groups,) weights); None if the rows do not have them. Values by groups are rounded, so
+        those of a seed are moved together to where their mean is its exact figure."""
         places = [self._places.get((key, benchmark, system, figure, language)) for key in keys]
         if any(place is None for place in places):
             return None
-        return np.stack([self._values[place] for place in places]), self._weights[places[0]]
+        values, weights = np.stack([self._values[place] for place in places]), self._weights[places[0]]
+        if language == "all":
+            exact = np.array([self.figures[key, benchmark, system, figure] for key in keys])
+            values = values + (exact - values @ weights / weights.sum())[:, None]
+        return values, weights
 
 
 @functools.lru_cache(maxsize=1)
@@ -87,8 +92,7 @@ def summarise(data):
                 exact = [data.figures.get((key, benchmark, system, figure), np.nan) for key in keys]
                 if np.isfinite(exact).all():
                     values = data.values(keys, benchmark, system, figure)
-                    made = _over_seeds(exact) if values is None else _centred(
-                        statistics.estimate(*values, trained=data.by_chance(keys)), np.mean(exact))
+                    made = _over_seeds(exact) if values is None else statistics.estimate(*values, trained=data.by_chance(keys))
                     table.append(names | dict(figure=figure, language="all") | made)
             for figure, language in sorted({(f, q) for k, b, s, f, q in data._places
                                             if (k, b, s) == (keys[0], benchmark, system) and q != "all"}):
@@ -97,11 +101,6 @@ def summarise(data):
                     table.append(names | dict(figure=figure, language=language)
                                  | statistics.estimate(*values, trained=data.by_chance(keys)))
     return pd.DataFrame(table)
-
-
-def _centred(made, value):
-    """The interval of an estimate around the exact value, of which groups keep a rounded one."""
-    return made | {"value": value, "low": made["low"] + value - made["value"], "high": made["high"] + value - made["value"]}
 
 
 def _over_seeds(values):
