@@ -70,7 +70,7 @@ def test_each_effect_is_named_with_its_direction_and_the_controls_that_it_outliv
     effects = {("no reasoning", "Cr map"): 0.012, ("no reasoning", "Mul rank_distance"): -30, ("extra QA", "Cr map"): 0.011,
                ("neutral answers", "Cr map"): -0.02}
     retrieval, why, taught = found(primary(effects), accuracy({("xnli", "Mo accuracy"): 0.05, ("msvamp", "Mo accuracy"): -0.04}))
-    assert "**They improve retrieval a little.**" in retrieval and "raised Cr mAP by 0.012" in retrieval
+    assert "**Reasoning batches improve retrieval a little.**" in retrieval and "raised Cr mAP by 0.012" in retrieval
     assert "lowered rank distance by 30 [15,\N{NO-BREAK SPACE}45]" in retrieval and "Mo mAP (" in retrieval.split("no significant")[1]
     assert "**None of these gains is specific to reasoning.**" in why and "extra question–passage batches they are significantly better in Cr mAP alone" in why
     assert "translations they are not significantly different" in why and "between them they are significantly worse in Cr mAP alone" in why
@@ -83,7 +83,7 @@ def test_a_gain_is_specific_to_reasoning_only_if_it_outlives_all_controls_in_the
     assert "**All of that is specific to reasoning.**" in found(primary(gain), accuracy({}))[1]
     assert "**Of these gains Mo mAP alone is" in found(primary(gain | {("no reasoning", "Cr map"): 0.01}), accuracy({}))[1]
     assert "**None of these" in found(primary(gain | {("extra QA", "Mo map"): -0.02}), accuracy({}))[1]
-    assert "**They change retrieval.**" in found(primary({("no reasoning", "Mo map"): -0.02}), accuracy({}))[0]
+    assert "**Reasoning batches change retrieval.**" in found(primary({("no reasoning", "Mo map"): -0.02}), accuracy({}))[0]
 
 
 def test_progress_and_cost_count_a_run_once_where_parts_share_it(monkeypatch):

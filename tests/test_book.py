@@ -17,7 +17,7 @@ import pytest
 from hybrid_batch.data import cards, catalogue
 from hybrid_batch.paths import ROOT
 
-PAGES = ["book/introduction", "book/use", "book/running", "book/preregistration", "book/related", "book/glossary", "book/bibliography",
+PAGES = ["runs/book/introduction", "book/use", "book/running", "book/preregistration", "book/related", "book/glossary", "book/bibliography",
          *(f"runs/book/{name}" for name in (
     "method", "metrics", "data", "01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning", "study", "answer",
     "study_languages", "study_alpha", "study_reasoning", "study_bias", "study_errors", "study_best", "study_claims", "explorer"))]
@@ -49,7 +49,7 @@ def pages(book):
 def test_make_book_prints_where_the_book_is_and_the_table_of_results(book):
     folder, printed = book
     assert f"the book: {folder}/_build/html/index.html" in printed
-    assert "url=book/introduction.html" in (folder / "_build" / "html" / "index.html").read_text()
+    assert "url=runs/book/introduction.html" in (folder / "_build" / "html" / "index.html").read_text()
     for name in ("untrained", "untrained, centring", "X-X", "X-X-mono", "X-Y", "Hybrid(0.5)", "En-En",
                  "Hybrid(0.5), interpolated 0.5"):
         assert re.search(rf"\| {re.escape(name)} +\|( +0\.\d\d\d \[0\.\d\d\d,\s0\.\d\d\d\] +\|){{3}} +\d+ \[\d+,\s\d+\]", printed), name

@@ -83,3 +83,12 @@ def test_a_language_that_it_was_not_fitted_on_is_named(method):
     apply = debias.METHODS[method](SQUARE, ["en", "en", "de", "de"])
     with pytest.raises(ValueError, match="fitted on de, en and knows nothing of 'th'"):
         apply(SQUARE, ["en", "th", "de", "en"])
+
+
+def test_one_subspace_for_queries_and_passages_is_that_of_their_common_means():
+    queries, passages = np.array([[1, 2, 0], [1, 0, 0]], np.float32), np.array([[1, 0, 0], [1, -2, 0]], np.float32)
+    corpus = Embeddings(queries, passages)  # means of both together: en (1, 1, 0), de (1, -1, 0)
+    apply = debias.fit(debias.FOLDED, corpus, ["en", "de"], ["en", "de"])
+    new = Embeddings(np.array([[1, 7, 0]], np.float32), np.array([[0, -3, 2]], np.float32))
+    made = apply(new, ["xx"], ["xx"])  # it asks for no language
+    assert np.allclose(made.queries, [[1, 0, 0]], atol=1e-6) and np.allclose(made.passages, [[0, 0, 1]], atol=1e-6)

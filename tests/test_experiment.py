@@ -145,6 +145,9 @@ def test_of_reasoning_items_the_stems_alone_serve_as_parallel_text():
     stems = {entry["stem"] for entry in encyclo11.read_encyclo11("reasoning", "de", "train")}
     german = rows.filter(lambda row: row["language"] == "de")
     assert set(german["query"]) == stems and german["passage"] == german["query"] and not any(german["negatives"])
+    both = experiment.load_training(asked.but(sources={"parallel": "encyclo11-parallel+encyclo11-reasoning"}))[0].rows
+    both = both.filter(lambda row: row["task"] == "parallel" and row["language"] == "de")
+    assert set(both["query"]) > stems and both["passage"] == both["query"] and len(both) > len(german)
 
 
 @pytest.mark.parametrize("values, named", [

@@ -92,9 +92,8 @@ def fit(method, embeddings, query_languages, passage_languages, **options):
     if method == "CSLS":
         return lambda new, *_: csls(new, embeddings.queries, **options)
     if method == FOLDED:
-        both = lsar(np.concatenate([embeddings.queries, embeddings.passages]),
-                    np.concatenate([query_languages, passage_languages]), **options)
-        return lambda new, queries, passages: Embeddings(both(new.queries, queries), both(new.passages, passages))
+        method, embeddings = "LSAR", Embeddings(*2 * [np.concatenate([embeddings.queries, embeddings.passages])])
+        query_languages = passage_languages = np.concatenate([query_languages, passage_languages])
     of_queries = METHODS[method](embeddings.queries, query_languages, **options)
     of_passages = METHODS[method](embeddings.passages, passage_languages, **options)
     return lambda new, queries, passages: Embeddings(of_queries(new.queries, queries), of_passages(new.passages, passages))

@@ -84,8 +84,8 @@ def encoding_precision(encoder, wanted="auto"):
     come out alike, and float32 elsewhere."""
     if wanted != "auto":
         return wanted
-    if not (torch.cuda.is_bf16_supported() if encoder.device.type == "cuda" else
-            encoder.device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+    has = {"cuda": torch.cuda.is_bf16_supported, "cpu": torch.ops.mkldnn._is_mkldnn_bf16_supported}.get(encoder.device.type)
+    if has is None or not has():
         return "float32"
     texts = ["One text to try.", "Ein zweiter Text, etwas länger als der erste, mit einem Nebensatz.", "第三个句子。", "๔"]
     full, half = (encode(encoder, texts, "passage", name) for name in ("float32", "bf16"))
@@ -107,8 +107,8 @@ def embed_probes(encoder, probes, precision="float32"):
     vectors = {language: encode(encoder, texts, "passage", precision) for language, texts in probes.ntrex.items()}
     tatoeba = {language: tuple(encode(encoder, part, "passage", precision) for part in both)
                for language, both in probes.tatoeba.items()}
-    return {"tatoeba": tatoeba,
-            "ntrex": {f"{x} {y}": (vectors[x], vectors[y]) for x, y in itertools.combinations(vectors, 2)}}
+    ntrex = {f"{x} {y}": (vectors[x], vectors[y]) for x, y in itertools.combinations(vectors, 2)}
+    return {"tatoeba": tatoeba, "ntrex": ntrex}
 
 
 def restrict_languages(benchmark, embeddings, languages):
@@ -178,7 +178,7 @@ def _ranks(scores, rows, relevant):
     (pairs,), sorted by query; ties to their disadvantage."""
     own = scores[rows, relevant]                                       # (pairs,)
     if torch.is_tensor(scores):
-        ahead, own = ((scores[rows] >= own[:, None]).sum(1).numpy(force=True), own.numpy(force=True))
+        ahead, own = (part.numpy(force=True) for part in ((scores[rows] >= own[:, None]).sum(1), own))
     else:
         ahead = np.array([np.count_nonzero(scores[row] >= score) for row, score in zip(rows, own)], int)
     order = np.lexsort((-own, rows))  # of each query, the best first
@@ -192,9 +192,9 @@ def _ranks(scores, rows, relevant):
 
 def _best(scores, top):
     """Columns of the ``top`` best of each row, best first, ties by column: (rows, top)."""
-    if torch.is_tensor(scores):  # topk breaks ties as it likes, so there are none
-        levels = (scores * 10 ** DECIMALS).round().long() * scores.shape[1] - torch.arange(scores.shape[1], device=scores.device)
-        return levels.topk(top).indices.numpy(force=True)
+    if torch.is_tensor(scores):  # topk breaks ties as it likes, so whole numbers without any are made
+        order = torch.arange(scores.shape[1], device=scores.device)
+        return ((scores * 10 ** DECIMALS).round().long() * len(order) - order).topk(top).indices.numpy(force=True)
     least = np.partition(scores, -top, axis=1)[:, -top, None]
     rows, columns = np.nonzero(scores >= least)
     order = np.lexsort((columns, -scores[rows, columns], rows))

@@ -73,8 +73,7 @@ def difference(first, second, weights, trained=(True, True), paired=False, level
         for values, is_trained in ((first, trained[0]), (second, trained[1])):
             sources += _seed_variance(values @ used) if is_trained else []
     made = _interval(float(apart @ used), sources, level)
-    made["p"] = float(2 * stats.t.sf(abs(made["value"]) / made["se"], made["df"])) if made["se"] else float(
-        made["value"] == 0)
+    made["p"] = float(2 * stats.t.sf(abs(made["value"]) / made["se"], made["df"])) if made["se"] else float(made["value"] == 0)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws, len(apart)))
     extreme = np.abs(signs @ (apart * used)) >= abs(made["value"]) - 1e-12
     return {"difference": made.pop("value"), **made, "p_permutation": float((1 + extreme.sum()) / (1 + draws)),

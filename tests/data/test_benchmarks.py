@@ -7,7 +7,7 @@ import shutil
 import pytest
 from hub import hub, write  # noqa: F401
 
-from hybrid_batch.data import encyclo11
+from hybrid_batch.data import corpora, encyclo11
 from hybrid_batch.data.benchmarks import HUB, load, load_benchmark
 from hybrid_batch.data.streaming import CORPUS as MIRACL_CORPUS
 from hybrid_batch.data.streaming import TOPICS as MIRACL_TOPICS
@@ -53,6 +53,36 @@ def test_our_own_benchmark_holds_every_sentence_and_marks_the_answer():
     assert benchmark.queries.groupby("group").item.nunique().eq(2).all()  # two questions a passage
     assert benchmark.counts().loc["th"].to_dict() == {
         "queries": len(benchmark.queries) // 2, "passages": len(sentences) // 2}
+
+
+def test_whole_passages_are_their_sentences_joined_as_the_language_writes():
+    benchmark = load_benchmark("encyclo11-passages", languages=["en", "zh"])
+    for language, sign in (("en", " "), ("zh", "")):
+        wanted = [sign.join(entry["sentences"]) for entry in encyclo11.read_encyclo11("passages", language, "test")]
+        assert benchmark.passages.text[benchmark.passages.language == language].tolist() == wanted
+    sentences = load_benchmark("encyclo11", languages=["en", "zh"])
+    assert benchmark.queries.equals(sentences.queries)
+    of_english = benchmark.relevant.merge(benchmark.passages, left_on="passage", right_index=True).query("language == 'en'")
+    first = encyclo11.read_encyclo11("passages", "en", "test")[0]
+    assert set(of_english.text[of_english["item"].isin([q["id"] for q in first["questions"]])]) == {" ".join(first["sentences"])}
+    validation = load_benchmark("encyclo11-passages-validation", languages=["en"])
+    assert set(validation.passages.text).isdisjoint(benchmark.passages.text)
+
+
+def test_what_a_corpus_keeps_for_validation_is_a_benchmark(monkeypatch, tmp_path):
+    rows = [dict(item="a", language="en", query="qa", passage="p1"), dict(item="a", language="de", query="fa", passage=""),
+            dict(item="b", language="en", query="qb", passage="p1"), dict(item="b", language="de", query="fb", passage="p2"),
+            dict(item="c", language="de", query="", passage="p3"), dict(item="d", language="en", query="qd", passage="")]
+    corpus = corpora.build("small", iter(rows), "sum")
+    asked = []
+    monkeypatch.setattr(corpora, "load_corpus", lambda *given: asked.append(given) or corpus)
+    benchmark = load_benchmark("encyclo11 held out", "folder", languages=["de", "en"])
+    assert asked == [("encyclo11", "validation", ["de", "en"], "folder")]
+    assert benchmark.passages.to_dict("list") == {"language": ["en", "de", "de"], "text": ["p1", "p2", "p3"]}  # p1 once
+    assert benchmark.queries.text.tolist() == ["qa", "fa", "qb", "fb"]          # d has no passage, c no question
+    found = {(row.item.split("/")[1], benchmark.passages.text[row.passage]) for row in benchmark.relevant.itertuples()}
+    assert found == {("a", "p1"), ("b", "p1"), ("b", "p2"), ("c", "p3")}
+    assert benchmark.queries.group.nunique() == 1                               # a and b share a passage
 
 
 def test_the_held_out_benchmark_is_validation_and_test_and_nothing_that_is_trained_on():

@@ -68,5 +68,5 @@ def rows(name, split, languages):
                     yield row | dict(item=item, query=text, passage=text)
                 continue
             for item, question, answer in questions:
-                yield row | dict(item=item, query=question, passage=passages[answer],
-                                 negatives=[] if name != "encyclo11-sentences" else passages[:answer] + passages[answer + 1:])
+                others = [] if name in ("encyclo11", "encyclo11-passages") else passages[:answer] + passages[answer + 1:]
+                yield row | dict(item=item, query=question, passage=passages[answer], negatives=others)

@@ -89,15 +89,15 @@ def sentences(name=STUDY):
     effect = against["no reasoning"]
     seen = effect[effect.significant]
     kept = [row for row in seen.itertuples() if all(_same_effect(against[control], row) for control in CONTROLS)]
-    head = ("They change retrieval by no significant amount" if not len(seen) else
-            "They improve retrieval a little" if all(map(_better, seen.itertuples())) else "They change retrieval")
+    change = ("change retrieval by no significant amount" if not len(seen) else
+              "improve retrieval a little" if all(map(_better, seen.itertuples())) else "change retrieval")
     specific = ("There is no gain to explain" if not len(seen) else
                 "All of that is specific to reasoning" if len(kept) == len(seen) else
                 f"Of these gains {_listed(map(_label, kept))} alone is specific to reasoning" if kept else
                 "None of these gains is specific to reasoning")
     controls = "; ".join(f"against {text} they are {_beside(against[control])}"
                          for control, text in CONTROLS.items())
-    return [f"**{head}.** On XQuAD-R a quarter of reasoning batches {effects(effect)}, against as many batches without them "
+    return [f"**Reasoning batches {change}.** On XQuAD-R a quarter of them {effects(effect)}, against as many batches without them "
             f"({_counts(effect)}).", f"**{specific}.** {controls[0].upper() + controls[1:]}.", _learnt(name)]
 
 
