@@ -97,8 +97,8 @@ def sentences(name=STUDY):
                 "None of these gains is specific to reasoning")
     controls = "; ".join(f"against {text} they are {_beside(against[control])}"
                          for control, text in CONTROLS.items())
-    return [f"**Reasoning batches {change}.** On XQuAD-R a quarter of them {effects(effect)}, against as many batches without them "
-            f"({_counts(effect)}).", f"**{specific}.** {controls[0].upper() + controls[1:]}.", _learnt(name)]
+    return [f"**Reasoning batches {change}.** On XQuAD-R, as a quarter of all batches, they {effects(effect)}, against "
+            f"hybrid batches alone ({_counts(effect)}).", f"**{specific}.** {controls[0].upper() + controls[1:]}.", _learnt(name)]
 
 
 def _beside(table):
