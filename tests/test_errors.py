@@ -53,3 +53,15 @@ def test_the_finding_names_both_ends(monkeypatch):
 def test_committed_lists_can_be_shown(name):
     made, texts = rankings.read(name)[1], rankings.passages()
     assert len(errors.worst(made, 3)) == 3 and errors.by_pair(made, texts).shape == (11, 11)
+
+
+def test_the_typical_question_is_the_one_nearest_to_both_medians():
+    def distances(*values):
+        return pd.DataFrame([("a", "th", values[0]), ("b", "th", values[1]), ("c", "th", values[2]), ("d", "de", values[3]),
+                             ("e", "de", values[4])], columns=["item", "language", "distance"])
+    # medians 100 and 10: b is near to both, a to the first alone; d is nearer than all, but in German
+    assert errors.typical(distances(100, 90, 700, 100, 900), distances(1, 9, 12, 10, 80), "th") == "b"
+
+
+def test_places_of_the_answers_by_language():
+    assert errors.places(BEFORE, TEXTS, "a", "de") == {"de": 1, "en": 6}

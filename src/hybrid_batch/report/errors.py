@@ -49,6 +49,21 @@ def worst(table, number):
     return list(table[["item", "language"]].head(number).itertuples(index=False, name=None))
 
 
+def typical(before, after, language):
+    """The question in a language whose rank distances before and after are the nearest to the medians over all questions, in
+    logarithms: one that was not chosen by hand."""
+    both = before.merge(after, on=["item", "language"], suffixes=("_before", "_after"))
+    apart = sum(np.log(both[column] / both[column].median()).abs() for column in ("distance_before", "distance_after"))
+    here = both.language == language
+    return both.loc[apart[here].idxmin(), "item"]
+
+
+def places(table, texts, item, language):
+    """{language: rank in the mixed pool} of the parallel answers of one question."""
+    row = _row(table, item, language)
+    return dict(zip(texts.language[row.relevant], map(int, row.ranks)))
+
+
 def _row(table, item, language):
     return table[(table["item"] == item) & (table.language == language)].iloc[0]
 

@@ -223,6 +223,31 @@ def forest(table, title=None):
     return figure
 
 
+def rank_strips(strips, own, last):
+    """Where the parallel answers of one question land in the mixed pool: a strip an encoder, the rank along it on a logarithmic
+    scale. strips: {name: {language: rank}}; own: the language of the question, set in bold; last: the size of the pool."""
+    figure, axes = plt.subplots(len(strips), 1, figsize=(7.2, 1.25 * len(strips) + 0.6), sharex=True, squeeze=False)
+    for axis, (name, ranks) in zip(axes[:, 0], strips.items()):
+        axis.hlines(0, 1, last, color="0.75", lw=6, zorder=0)
+        axis.axvspan(0.85, 10.5, color=sns.color_palette()[0], alpha=0.12, lw=0)
+        for place, (language, rank) in enumerate(sorted(ranks.items(), key=lambda pair: pair[1])):
+            height = (0.42, -0.42, 0.8, -0.8)[place % 4]  # so that labels of neighbours do not meet
+            axis.plot([rank, rank], [0, height * 0.7], color="0.4", lw=0.8, zorder=1)
+            axis.plot(rank, 0, "o" if rank <= 10 else "D", color=sns.color_palette()[0 if rank <= 10 else 1], ms=7, zorder=2)
+            axis.text(rank, height, language, ha="center", va="center", fontsize=10,
+                      fontweight="bold" if language == own else "normal")
+        axis.set(ylim=(-1.15, 1.15), yticks=[], xscale="log", xlim=(0.85, last))
+        first, worst = min(ranks.values()), max(ranks.values())
+        axis.set_title(f"{name}: the answers are at ranks {first} to {worst}", loc="left", fontsize=11)
+        axis.grid(False)
+        axis.spines["left"].set_visible(False)
+    ticks = [tick for tick in (1, 10, 100, 1000, 10_000) if tick <= last]
+    axes[-1, 0].set(xticks=ticks, xticklabels=[f"{tick:,}" for tick in ticks], xlabel="rank in the pool of all languages")
+    axes[-1, 0].minorticks_off()
+    figure.tight_layout()
+    return figure
+
+
 def pairs(tables, form=".2f", centre=None):
     """Heatmaps by query language (rows) and passage language (columns): {title: square table}. centre: a value that
     is white, for differences."""
