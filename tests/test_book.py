@@ -17,7 +17,7 @@ import pytest
 from hybrid_batch.data import cards, catalogue
 from hybrid_batch.paths import ROOT
 
-PAGES = ["runs/book/introduction", "book/use", "book/running", "book/preregistration", "book/related", "book/glossary", "book/bibliography",
+PAGES = ["runs/book/introduction", "runs/book/use", "book/running", "book/preregistration", "book/related", "book/glossary", "book/bibliography",
          *(f"runs/book/{name}" for name in (
     "method", "metrics", "data", "01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning", "study", "answer",
     "study_languages", "study_alpha", "study_reasoning", "study_bias", "study_errors", "study_best", "study_claims", "explorer"))]
