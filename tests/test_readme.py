@@ -147,3 +147,10 @@ def test_that_reasoning_batches_make_no_significant_difference_with_upper_layers
         table = tables.comparisons(name, "reasoning")
         part = table[(table["first"] == "no reasoning") & (table["second"] == "centre")]
         assert len(part) and not part.significant.any()
+
+
+def test_what_use_it_says_of_training_is_what_the_rows_say():
+    """That it costs accuracy within a language, compared with the untrained encoder."""
+    table = tables.comparisons("full", "rivals", "xquad-r")
+    row = table[(table["first"] == "untrained") & (table["second"] == "Hybrid") & (table.figure == "Mo map")].iloc[0]
+    assert row.significant and row.difference < 0

@@ -29,6 +29,7 @@ MLQA = {"ar": (517, 2545), "de": (512, 2362), "en": (1148, 6264), "es": (500, 17
     (lambda: load("some/thing"), FileNotFoundError, ["'some/thing'", "no folder", "some/thing@<commit>"]),
     (lambda: load_benchmark("belebele", split="dev"), ValueError, ["'belebele'", "'dev'", "only 'test'"]),
     (lambda: load_benchmark("belebele", languages=["de", "ga"]), ValueError, ["'ga'", "FLORES code", "gle_Latn"]),
+    (lambda: load_benchmark("mlqa held out", split="train"), ValueError, ["'mlqa held out'", "has no splits"]),
     (lambda: load_benchmark("mlqa", languages=["th"]), ValueError, ["'mlqa'", "'th'", "ar de en es hi vi zh"]),
     (lambda: load_collections("miracl", languages=["tr"]), ValueError, ["'miracl'", "'tr'", "ar bn de en"]),
 ])

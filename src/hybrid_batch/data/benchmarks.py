@@ -84,7 +84,7 @@ def load_benchmark(name, data=None, split=None, languages=None):
                          dict.fromkeys(languages or LANGUAGES, encyclo11.files(name)))
     if name == "belebele":
         return _belebele(name, data, split, languages)
-    if name.endswith(HELD_OUT):
+    if name.endswith(HELD_OUT) and not split:
         corpus = name.removesuffix(HELD_OUT)
         return _of_corpus(name, corpora.load_corpus(corpus, "validation", corpora.available_languages(corpus, languages), data))
     if name in SQUAD and not (split in (None, "validation") and (Path(data or ".") / f"{name}-r").is_dir()):

@@ -16,14 +16,6 @@ WHERE = {"Mo accuracy": "within a language", "Cr accuracy": "across languages"}
 PANELS = {"Mo map": "Mo mAP ↑", "Cr map": "Cr mAP ↑", "Mul map": "Mul mAP ↑", "Mul rank_distance": "rank distance ↓"}
 
 
-def progress(name=STUDY):
-    """Runs of each part of a study, planned and made: a line a part. A run that several parts share counts in each."""
-    made, planned = rows.manifests(name), pd.DataFrame([(item.part, item.key) for item in study.plan(name)],
-                                                       columns=["part", "key"]).drop_duplicates()
-    return planned.assign(made=planned["key"].isin(made)).groupby("part", sort=False).agg(
-        planned=("key", "size"), made=("made", "sum")).reset_index()
-
-
 def cost(name=STUDY):
     """The plan in hours of one process: for each part its runs that no part before it has, and the hours that they take at
     the median seconds of the runs made so far, a step and an evaluation; with the hours that were used."""
@@ -62,8 +54,8 @@ def forest(benchmark="xquad-r", name=STUDY):
 
 
 def effects(table):
-    """In words, what the second of two conditions changes: "raised Cr mAP by 0.012 [0.008, 0.016] and lowered ...; changed
-    Mo mAP by no significant amount (+0.001 [-0.002, 0.004], smallest detectable 0.004)". table: comparisons of one pair."""
+    """In words, what the second of two conditions changes: "raised Cr mAP by 0.012 [0.008, 0.016] and lowered ...; made
+    no significant difference to Mo mAP (+0.001 [-0.002, +0.004], smallest detectable 0.004)". table: comparisons of one pair."""
     said, unsure = {"raised": [], "lowered": []}, []
     for row in table.itertuples():
         metric = metrics.FIGURES[row.figure]
