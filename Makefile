@@ -13,10 +13,11 @@ CUDA := nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc nvidia-cuda-runtime nv
         nvidia-nvshmem-cu13 nvidia-nvtx cuda-bindings cuda-pathfinder cuda-toolkit triton
 COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 pyproject.toml --all-extras --no-annotate \
            --custom-compile-command "make lock"
+SOURCES := $(shell find _config.yml _toc.yml *.md book course corpora models notebooks src runs/book -type f ! -path "*/.*" ! -name "*.pyc" 2>/dev/null)
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: book html run study chapters test check bench serve pair lock clean
+.PHONY: book html pdf course run study chapters lab test check bench serve pair lock clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -24,7 +25,7 @@ book: $(VENV)/ready  ## run the notebooks and the chapters and build the book
 	@$(RUN) book $(PROFILE) $(ARGS)
 	@$(MAKE) --no-print-directory html
 	@cat runs/book/results.md
-	@echo && echo "the book: $(CURDIR)/_build/html/index.html"
+	@echo && echo "the book: $(CURDIR)/_build/html/index.html, with the run $$(cat runs/book/shown.txt)"
 
 run: $(VENV)/ready  ## run the notebooks with a profile: make run PROFILE=quick ARGS="--alpha 0.7"
 	@$(RUN) run $(PROFILE) $(ARGS)
@@ -35,9 +36,25 @@ study: $(VENV)/ready  ## make the runs of a study: make study STUDY=gpu DATA=../
 chapters: $(VENV)/ready  ## make all chapters of the study from results/, without computing anything anew
 	@$(RUN) chapters
 
-html: $(VENV)/ready  ## build the HTML book from the notebooks as they were run
+html: _build/html/index.html  ## build the HTML book, and the slides of its course, from the notebooks as they were run
+
+_build/html/index.html: $(VENV)/ready $(SOURCES)
 	@echo "=== building the book"
 	@$(VENV)/bin/jupyter-book build -q -W --keep-going .
+	@$(RUN) slides
+	@touch $@
+
+course: $(VENV)/ready  ## the book with the course's student labs; make course STUDENT=1: in runs/student, without solutions
+	@$(RUN) book
+	@$(RUN) course $(if $(STUDENT),--student)
+	@$(if $(STUDENT),$(VENV)/bin/jupyter-book build -q -W --keep-going runs/student,$(MAKE) --no-print-directory html)
+	@$(if $(STUDENT),$(RUN) slides -o runs/student/_build/html/slides)
+
+pdf: html  ## print the built book into one file, with Chromium
+	@$(VENV)/bin/python book/_extensions/print_book.py _build/html _build/hybrid-batch.pdf
+
+lab: $(VENV)/ready  ## open the notebooks in JupyterLab
+	@$(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/ipynb $(ARGS)
 
 test: $(VENV)/ready  ## run all tests, a file at a time on each of two cores
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -53,7 +70,7 @@ bench: $(VENV)/ready  ## speed as ratios within one run
 serve: $(VENV)/ready  ## read the book at http://localhost:8000
 	@$(VENV)/bin/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
 
-pair: $(VENV)/ready  ## write the parameter cells from config and bring notebooks/ipynb/ in step with notebooks/*.md
+pair: $(VENV)/ready  ## write the generated cells of the notebooks and bring notebooks/ipynb/ in step with notebooks/*.md
 	@$(RUN) cells
 	@$(VENV)/bin/jupytext --quiet --sync notebooks/[0-9]*.md
 

@@ -2,18 +2,20 @@
 
 The sources are MyST texts in notebooks/; each has one cell tagged ``parameters``, generated from config. papermill runs
 them into a folder of their own for each profile and set of parameters, so that runs never overwrite each other; the
-chapters in book/ that have code show results/ and depend on no parameter. Of what can have changed nothing else is
-executed again.
+chapters in book/ that have code show results/ and depend on no parameter. Only what can have changed is executed: a
+notebook whose parameters, text, code and data are those of another run is taken over from there.
 """
 
 import ast
 import concurrent.futures
-import hashlib
+import copy
+import html
 import json
 import os
 import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import jupytext
@@ -23,10 +25,29 @@ import papermill
 import yaml
 
 from hybrid_batch import config, paths, storage
+from hybrid_batch.data import io
 
 CELL = re.compile(r"(:tags: \[parameters\]\n\n)(.*?)(\n```)", re.S)  # of a MyST text
+SETUP = re.compile(r"(:tags: \[remove-cell, setup\]\n\n)(.*?)(\n```)", re.S)
+SETUP_CELL = """\
+# Where the package is not installed (in Colab, or with this notebook downloaded alone): get the project and what it needs.
+import importlib.util
+
+if not importlib.util.find_spec("hybrid_batch"):
+    import os
+    import subprocess
+    import sys
+
+    if not os.path.exists("{name}"):
+        subprocess.run(["git", "clone", "-q", "--depth=1", "--branch=v{version}", "{repository}", "{name}"], check=True)
+    os.chdir("{name}")
+    subprocess.run([sys.executable, "binder/install.py"], check=True)
+    sys.path.insert(0, os.path.abspath("src"))"""
 AT_ONCE = 2  # chapters
+KERNEL = ["--log-level=CRITICAL", "--InlineBackend.figure_formats=svg",
+          "--IPKernelApp.exec_lines=import hybrid_batch.report.picture"]  # which gives any figure its words
 QUICK = "quick"  # the profile whose values the notebooks show
+PARAMETERS, INJECTED = "parameters", "injected-parameters"  # tags of cells, as papermill calls them
 
 
 def sources():
@@ -35,25 +56,43 @@ def sources():
 
 
 def chapters():
-    """The chapters of the book that have code, but no parameters: {name: path}."""
-    return {path.stem: path for path in sorted(paths.CHAPTERS.glob("*.md")) if "\nkernelspec:" in path.read_text()[:500]}
+    """The chapters of the book, and the pages of its course, that have code but no parameters: {name: path}. The name of
+    a page of the course is its path in the project, such as course/unit1/lab."""
+    pages = {path.stem: path for path in sorted(paths.CHAPTERS.glob("*.md"))}
+    pages |= {path.relative_to(paths.ROOT).with_suffix("").as_posix(): path for path in sorted(paths.COURSE.rglob("*.md"))}
+    return {name: path for name, path in pages.items() if "\nkernelspec:" in path.read_text(encoding="utf-8")[:500]}
 
 
 def parameters(name):
     """Names of the parameters of a notebook."""
     if name not in sources():
         raise ValueError(f"notebook {name!r} is unknown; choose from {', '.join(sources())}")
-    cell = CELL.search(sources()[name].read_text(encoding="utf-8"))[2]
-    return [node.target.id for node in ast.parse(cell).body]
+    return list(_own_values(jupytext.read(sources()[name])))
+
+
+def _own_values(notebook):
+    """What a notebook's parameter cell sets: {name: value}; {} without such a cell."""
+    cell = "\n".join(cell.source for cell in notebook.cells if PARAMETERS in cell.metadata.get("tags", ()))
+    return {node.target.id: config.check(node.target.id, ast.literal_eval(node.value)) for node in storage.syntax_tree(cell).body}
 
 
 def generate_cells():
-    """Write the parameter cells of the notebooks anew, from config and the quick profile."""
-    values = profile(QUICK)
+    """Write the generated cells of the notebooks anew: the parameters, from config and the quick profile, and what sets a
+    notebook up that runs elsewhere."""
+    values, setup = profile(QUICK), setup_cell()
     for name, path in sources().items():
         text = path.read_text(encoding="utf-8")
         cell = config.cell(parameters(name), values)
-        storage.write(path, CELL.sub(lambda match: match[1] + cell + match[3], text))
+        text = CELL.sub(lambda match: match[1] + cell + match[3], text)
+        storage.write(path, SETUP.sub(lambda match: match[1] + setup + match[3], text))
+
+
+def setup_cell():
+    """The text of the cell that sets up a notebook outside the project: with the repository and the release of this tree."""
+    settings = yaml.safe_load((paths.ROOT / "_config.yml").read_text(encoding="utf-8"))
+    repository = settings["sphinx"]["config"]["html_theme_options"]["repository_url"]
+    release = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    return SETUP_CELL.format(repository=repository, name=repository.rpartition("/")[2], version=release)
 
 
 def profile(name):
@@ -89,6 +128,8 @@ def run(profile_name=QUICK, overrides=None, only=None, output=None):
     inside = folder.is_relative_to(paths.ROOT)  # then no path of this machine stands in the notebook
     values["output"] = str(folder.relative_to(paths.ROOT) if inside else folder)
     with storage.lock(folder.with_name(f".{folder.name}.lock")):  # another process may be at it
+        own = {key: value for path in sources().values() for key, value in _own_values(jupytext.read(path)).items()}
+        storage.write(folder / "parameters.json", json.dumps(own | values, indent=1, ensure_ascii=False))
         for number, name in enumerate(names, 1):
             chosen = {key: value for key, value in values.items() if key in known[name]}
             print(f"=== [{number}/{len(names)}] {name}", flush=True)
@@ -103,15 +144,18 @@ def folder_name(profile_name, changed):
     return name if len(name) <= 80 else f"{name[:60]}-{storage.digest(name)}"
 
 
-def render():
-    """Execute the chapters of the book that have code, from what is in results/, and nothing else; returns the folder
-    where the book's table of contents looks for them."""
+def render(under=""):
+    """Execute the chapters and the pages of the course that have code, and nothing else; returns the folder where the
+    book's table of contents looks for them. under: only those whose name begins so, such as course/unit2."""
     def made(name, path):
         print(f"=== chapter {name}", flush=True)
         execute(path, {}, paths.BOOK / f"{name}.ipynb")
 
+    # Two kernels with a thread for every core each would wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // AT_ONCE)))
     with storage.lock(paths.BOOK.with_name(".book.lock")), concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        for future in [pool.submit(made, *chapter) for chapter in chapters().items()]:
+        chosen = [(name, path) for name, path in chapters().items() if name.startswith(under)]
+        for future in [pool.submit(made, *chapter) for chapter in chosen]:
             future.result()
     return paths.BOOK
 
@@ -119,38 +163,100 @@ def render():
 def publish(folder):
     """Copy the executed notebooks of a run to where the book's table of contents looks for them."""
     paths.BOOK.mkdir(parents=True, exist_ok=True)
-    for source in [*folder.glob("*.ipynb"), *folder.glob("results.*")]:
-        target = paths.BOOK / source.name
-        if not target.exists() or target.read_bytes() != source.read_bytes():
+    contents = {source.name: source.read_bytes() for source in [*folder.glob("*.ipynb"), *folder.glob("results.*")]}
+    contents["shown.txt"] = f"{folder.name}\n".encode()
+    contents["parameters.md"] = (pd.DataFrame(config.table()).to_markdown(index=False) + "\n").encode()
+    for name, content in contents.items():
+        target = paths.BOOK / name
+        if not target.exists() or target.read_bytes() != content:  # else make would build the book again
             with storage.replacing(target) as partial:
-                shutil.copyfile(source, partial)
-    storage.write(paths.BOOK / "shown.txt", f"{folder.name}\n")
-    storage.write(paths.BOOK / "parameters.md", pd.DataFrame(config.table()).to_markdown(index=False) + "\n")
+                partial.write_bytes(content)
 
 
 def execute(source, values, path):
-    """Execute one notebook source with these parameters into ``path``; skipped if it is there and nothing that it
-    depends on changed. A notebook that fails leaves its traceback, not a file."""
+    """Execute one notebook source with these parameters into ``path``; skipped if it is there, or in the folder of another
+    run, and nothing that it depends on changed. A cell after its own parameters sets those that differ. A notebook that fails
+    leaves its traceback, not a file."""
     notebook = jupytext.read(source)
-    fingerprint = depends_on(notebook, values, path.parent)
-    if path.exists() and json.loads(path.read_text(encoding="utf-8"))["metadata"].get("fingerprint") == fingerprint:
-        print("    as it was", flush=True)
+    own = _own_values(notebook)
+    given = {name: value for name, value in ((name, config.check(name, value)) for name, value in values.items())
+             if name not in own or value != own[name]}
+    if found := _made_before(notebook, given, path):
+        print("    as it was" if found == path else f"    as in {found.parent.name}", flush=True)
+        if found != path:
+            _take_over(found, given, path)
         return path
-    notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    asked = copy.deepcopy(notebook)
+    _set(asked, given)
+    asked.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # figures go into the notebooks
-    kernel = own_kernel()
+    kernel, before = own_kernel(), _times(path.parent)
     with storage.replacing(path) as partial:
-        given = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-        done = papermill.execute_notebook(notebook, str(partial), parameters=given, cwd=str(paths.ROOT),
-                                          kernel_name=kernel, progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
-                                          request_save_on_cell_execute=False, extra_arguments=["--log-level=CRITICAL"])
+        done = papermill.execute_notebook(asked, str(partial), cwd=str(paths.ROOT), kernel_name=kernel, progress_bar=False,
+                                          stdout_file=sys.stdout, stderr_file=sys.stderr, request_save_on_cell_execute=False,
+                                          extra_arguments=KERNEL)
         done.metadata.pop("papermill", None)  # times and paths of this machine
         for cell in done.cells:
             cell.metadata.pop("papermill", None)
             cell.metadata.pop("execution", None)
-        done.metadata["fingerprint"] = depends_on(notebook, values, path.parent)  # it may have made its runs anew
+        describe(done)
+        done.metadata["fingerprint"] = depends_on(notebook, given, path.parent)  # it may have made its runs anew
+        done.metadata["files"] = sorted(name for name, time in _times(path.parent).items() if before.get(name) != time)
         nbformat.write(done, partial)
     return path
+
+
+def describe(notebook):
+    """Give the figures of an executed notebook their words, which report.picture left in the metadata of the outputs: the alt
+    text goes where MyST-NB looks for it, in the cell's metadata, and the caption becomes an output below the figure."""
+    for cell in notebook.cells:
+        outputs, alt = [], []
+        for output in cell.get("outputs", []):
+            outputs.append(output)
+            words = output.get("metadata", {}).get("image/svg+xml", {})
+            alt += [words["alt"]] if words.get("alt") else []
+            if caption := words.get("caption"):
+                outputs.append(nbformat.v4.new_output("display_data", {
+                    "text/html": f'<p class="caption">{html.escape(caption)}</p>', "text/plain": caption}))
+        if alt:
+            cell.outputs = outputs
+            cell.metadata["mystnb"] = {"image": {"alt": " ".join(alt)}}
+
+
+def _set(notebook, given):
+    """Make the cell after a notebook's own parameters set ``given``; without any there is no such cell."""
+    cells = [cell for cell in notebook.cells if INJECTED not in cell.metadata.get("tags", ())]
+    if given:
+        place = next((n + 1 for n, cell in enumerate(cells) if PARAMETERS in cell.metadata.get("tags", ())), 0)
+        cells.insert(place, nbformat.v4.new_code_cell(config.cell(given, given), metadata={"tags": [INJECTED]}))
+    notebook.cells = cells
+
+
+def _times(folder):
+    """When the tables beside executed notebooks were written: {name: time}."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.*") if path.suffix in (".json", ".csv", ".md")}
+
+
+def _made_before(notebook, given, path):
+    """Where a notebook lies executed as it would be now, with the files that it left: at ``path``, in the folder of another
+    run, or (None) nowhere."""
+    content = _content(notebook, given)
+    for place in [path, *sorted(path.parent.parent.glob(f"*/{path.name}"))]:
+        about = json.loads(place.read_text(encoding="utf-8"))["metadata"] if place.exists() else {}
+        if (about.get("fingerprint") == storage.digest(content, _indexes(notebook, path.parent, place.parent))
+                and all((place.parent / name).exists() for name in about.get("files", ()))):
+            return place
+    return None
+
+
+def _take_over(found, given, path):
+    """Copy an executed notebook and the files that it left from the folder of another run; its parameters are set anew."""
+    done = nbformat.read(found, nbformat.NO_CONVERT)
+    for name in done.metadata["files"]:
+        with storage.replacing(path.parent / name) as partial:
+            shutil.copyfile(found.parent / name, partial)
+    _set(done, given)
+    storage.write(path, nbformat.writes(done))
 
 
 def own_kernel():
@@ -164,21 +270,45 @@ def own_kernel():
     return name
 
 
-def depends_on(notebook, values, folder):
-    """A digest of what the output of a notebook depends on: its text, parameters, the code that it imports, the corpora
-    and, where it reads them, committed results and the runs that it finds in its folder."""
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    modules = sorted(set(storage.imports(ast.parse(re.sub(r"(?m)^[%!].*$", "", code)))))
-    files = sorted(paths.CORPORA.rglob("*.json*"))
-    files += [path for path in values.values() if isinstance(path, str) and Path(path).is_file()]
-    files += [Path(part) for name in values.get("sources", {}).values() for part in name.split("+") if Path(part).is_file()]
-    if any(name.startswith("report") or name in ("summary", "rows") or "cards" in name for name in modules):
+def depends_on(notebook, given, folder):
+    """A digest of what the output of a notebook depends on: its text, the parameters given, the code that it imports, the
+    corpora, in a chapter that reads them the committed results, and the runs that it finds in its folder. Where its output goes
+    does not count."""
+    return storage.digest(_content(notebook, given), _indexes(notebook, folder, folder))
+
+
+def _content(notebook, given):
+    """Of what the output depends on, all but the runs in folders."""
+    modules = sorted(set(storage.imports(storage.syntax_tree(re.sub(r"(?m)^[%!].*$", "", _code(notebook))))))
+    given = {name: value for name, value in sorted(given.items()) if name != "output"}
+    files = sorted(paths.CORPORA.rglob("*.json*")) + _own_files(given)
+    reads = any(name.startswith("report") or name in ("summary", "rows") or "cards" in name for name in modules)
+    if reads and not _own_values(notebook):  # chapters; notebooks with parameters show their own run only
         files += sorted(path for path in paths.RESULTS.rglob("*") if path.is_file())
-    total = hashlib.sha256(repr([[cell.source for cell in notebook.cells], sorted(values.items()),
-                                 storage.code_fingerprint(*modules)]).encode())
-    total.update(storage.checksum(files).encode())
-    for name in sorted(set(re.findall(r"_index\(.*?(\w+\.json)", code))):
-        if (index := folder / name).exists():
-            total.update(index.read_bytes())
-            total.update(repr([(paths.ROOT / made).exists() for made in json.loads(index.read_text())]).encode())
-    return total.hexdigest()
+    if "course" in modules:
+        files += sorted(paths.COURSE.glob("*/quiz.yaml"))
+    return [[cell.source for cell in notebook.cells], given, storage.code_fingerprint(*modules), storage.checksum(files)]
+
+
+def _indexes(notebook, folder, made_in):
+    """The runs that a notebook reads in a folder, and those that it made in the folder that it was executed in, which must
+    still be there."""
+    found = []
+    for verb, name in sorted(set(re.findall(r"(load|save)_index\(.*?(\w+\.json)", _code(notebook)))):
+        index = (made_in if verb == "save" else folder) / name
+        if index.exists():
+            made = json.loads(index.read_text(encoding="utf-8"))
+            found.append((made, [(paths.ROOT / run).exists() for run in made]))
+    return found
+
+
+def _code(notebook):
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+
+
+def _own_files(values):
+    """Files of one's own that parameters name, as a corpus or a benchmark."""
+    texts = [value for value in values.values() if isinstance(value, str)]
+    texts += [*values.get("sources", {}).values(), *values.get("against", ())]
+    named = {io.file_and_part(name)[0] for text in texts for name in text.split("+")}
+    return sorted(path for path in map(Path, named) if path.is_file())

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import logging
+import shlex
 import sys
 from collections import Counter
 
@@ -31,15 +32,27 @@ def main(arguments=None):
             made.add_argument("-n", "--notebook", action="append", help="run only this notebook, e.g. -n 02_training")
             made.add_argument("-o", "--output", help="folder for the executed notebooks and tables")
 
+    beside = verb("compare", _compare, "compare finished runs of the notebooks with the first of them",
+                  "Print which settings of finished runs differ and by how much their scores do, with intervals, and write a "
+                  "page that shows their figures side by side.")
+    beside.add_argument("run", nargs="+", help="folders of runs, or their names under runs/, such as quick quick-alpha=0.7")
+    beside.add_argument("-o", "--output", metavar="FILE", help="the page to write (default: in runs/compare)")
+    along = verb("sweep", _sweep, "train and measure one experiment with each of several values of one parameter",
+                 "Train and measure one experiment with each of several values of one parameter, such as --alpha 0 0.5 1; "
+                 "print a table and write a page with the curve. What was trained before is not trained again.")
+    along.add_argument("profile", nargs="?", default="quick", help="a file in profiles/ (default: quick)")
+    along.add_argument("-o", "--output", metavar="FOLDER", help="folder of the page and the table (default: in runs/sweeps)")
+    _add_parameters(along, config.PARAMETERS, nargs="+")
+
     measure = verb("evaluate", _evaluate, "evaluate an encoder on a benchmark",
                    "Print the figures of an encoder on a benchmark as JSON.")
     for name in ("encoder", "data"):
         about = config.PARAMETERS[name]
         measure.add_argument(f"--{name}", default=about.default, help=about.help)
     measure.add_argument("--benchmark", default="encyclo11",
-                         help="encyclo11, encyclo11-reasoning, xquad-r, mlqa-r, xquad, mlqa, belebele, miracl, a "
-                              "folder in the form of LAReQA, BEIR or mteb, or a repository of the Hub as "
-                              "org/name@commit")
+                         help="encyclo11, encyclo11-reasoning, xquad-r, mlqa-r, xquad, mlqa, belebele, miracl, a .jsonl file "
+                              "of rows or a part of it (mine.jsonl:test), a folder in the form of LAReQA, BEIR or mteb, or a "
+                              "repository of the Hub as org/name@commit")
     measure.add_argument("--languages", nargs="+", help="only these languages, e.g. en de zh")
     measure.add_argument("--split", help="another split than the benchmark's usual one, e.g. validation")
     measure.add_argument("--shards", metavar="FOLDER", help="where to keep the vectors of miracl and of what is in "
@@ -87,6 +100,14 @@ def main(arguments=None):
                      help="train a LoRA adapter of this rank (8 if none is given), and merge it into the weights at the end")
     _add_parameters(own, config.EXPERIMENT | config.TRAINING)
 
+    keep = verb("save", _save, "save an encoder as a folder",
+                "Save an encoder by name as an ordinary SentenceTransformer folder or, with --from, only what distinguishes it "
+                "from the encoder that it was trained from. Either folder serves wherever an encoder is asked for.")
+    keep.add_argument("encoder", help=config.PARAMETERS["encoder"].help)
+    keep.add_argument("folder", help="the folder to write")
+    keep.add_argument("--from", dest="base", metavar="ENCODER", help="keep the difference from this encoder, cut to a low rank")
+    keep.add_argument("--rank", type=int, default=32, help="of the difference of each matrix of weights (default: 32)")
+
     find = verb("search", _search, "search your own files, in any mix of languages",
                 "Index text, Markdown, HTML, PDF, CSV and JSON-lines files, and answer queries: once, at a prompt, or on a "
                 "local page. The index is kept and brought in step with the files by each call.")
@@ -94,7 +115,8 @@ def main(arguments=None):
     find.add_argument("--query", help="answer this query and end; without it there is a prompt")
     find.add_argument("--top", type=int, default=10, metavar="N", help="most passages to show (default: 10)")
     find.add_argument("--json", action="store_true", help="print a JSON object a query")
-    find.add_argument("--encoder", default=config.PARAMETERS["encoder"].default, help=config.PARAMETERS["encoder"].help)
+    find.add_argument("--encoder", default="offline-hybrid-e5-small",
+                      help=f"{config.PARAMETERS['encoder'].help} (default: %(default)s)")
     find.add_argument("--compare", metavar="ENCODER", help="show the results of another encoder, too")
     find.add_argument("--debias", default="none", choices=("none", "centring", "LSAR"),
                       help="lessen the preference for passages in the query's language, without training (default: none)")
@@ -111,9 +133,15 @@ def main(arguments=None):
                         help="a method that needs no training")
 
     verb("chapters", _chapters, "make the chapters that show results/, without computing anything anew")
+    taught = verb("course", _course, "execute the pages of the course and write its student labs")
+    taught.add_argument("--only", default="", metavar="UNIT",
+                        help="only the pages of this unit, e.g. unit2, or one page, e.g. unit2/lab")
+    taught.add_argument("--student", action="store_true", help="also prepare runs/student, the book without solutions")
+    shown = verb("slides", _slides, "build the slides of the course from its pages as they were executed")
+    shown.add_argument("-o", "--output", default="_build/html/slides", help="folder to write (default: _build/html/slides)")
     describe = verb("describe", _describe, "list the parameters: type, default, what is allowed, meaning")
     describe.add_argument("notebook", nargs="?", help="only those of this notebook, e.g. 02_training")
-    verb("cells", _cells, "write the parameter cells of the notebooks anew, from config and the quick profile")
+    verb("cells", _cells, "write anew what is generated: cells of the notebooks, figures of the model card")
     choice = parser.parse_args(arguments)
     logging.getLogger("papermill").setLevel(logging.WARNING)
     try:
@@ -122,12 +150,12 @@ def main(arguments=None):
         sys.exit(f"error: {error}")
 
 
-def _add_parameters(made, parameters):
+def _add_parameters(made, parameters, nargs=None):
     """Give a verb a flag for each of some parameters of config."""
     group = made.add_argument_group("parameters")
     for parameter in parameters.values():
         if parameter.name != "output":
-            group.add_argument(f"--{parameter.name.replace('_', '-')}", metavar=parameter.type_name.upper(),
+            group.add_argument(f"--{parameter.name.replace('_', '-')}", metavar=parameter.type_name.upper(), nargs=nargs,
                                default=argparse.SUPPRESS, help=parameter.help.replace("%", "%%"))
 
 
@@ -143,6 +171,8 @@ def _run(choice):
     if (results := folder / "results.md").exists():
         print(f"\n{results.read_text(encoding='utf-8')}")
     print(f"executed notebooks and tables: {folder}")
+    if flags and not choice.output and (folder.parent / choice.profile / "runs.json").exists():
+        print(f"to see what changed: python -m hybrid_batch compare {choice.profile} {shlex.quote(folder.name)}")
 
 
 def _book(choice):
@@ -151,6 +181,26 @@ def _book(choice):
     book.render()
     book.publish(folder)
     print(f"the book shows the run {folder.name}")
+
+
+def _compare(choice):
+    from hybrid_batch import comparison
+    text, path = comparison.compare(choice.run, choice.output)
+    print(f"{text}\n\nthe page: {path}")
+
+
+def _sweep(choice):
+    from hybrid_batch import book, comparison, paths
+    given = {name: value for name, value in vars(choice).items() if name in config.PARAMETERS and name != "output"}
+    several = [name for name, value in given.items() if len(value) > 1]
+    if len(several) != 1:
+        raise ValueError(f"give one parameter several values, as in --alpha 0 0.5 1, not {', '.join(several) or 'none'}")
+    name, settings = several[0], [config.check(several[0], one) for one in given.pop(several[0])]
+    fixed = {other: config.check(other, value) for other, (value,) in given.items()}
+    folder = choice.output or paths.RUNS / "sweeps" / book.folder_name(f"{choice.profile}-{name}", fixed)
+    values = book.profile(book.QUICK) | book.profile(choice.profile) | fixed  # as the notebooks have them
+    text, path = comparison.sweep(values, name, settings, folder)
+    print(f"\n{text}\n\nthe page: {path}")
 
 
 def _evaluate(choice):
@@ -198,12 +248,14 @@ def _translate(choice):
 
 def _study(choice):
     from hybrid_batch import rows, study
+    planned = study.plan(choice.name, choice.data)
     if choice.plan:
         done = rows.manifests(choice.name)
-        for item in study.plan(choice.name, choice.data):
+        for item in planned:
             print(f"{'done' if item.key in done else '    '}  {item.key}  {item}")
         return
-    number = study.run(choice.name, choice.data, choice.workers, choice.ray, choice.again)
+    from hybrid_batch import runner  # slow to import: it trains
+    number = runner.run(choice.name, choice.data, choice.workers, choice.ray, choice.again)
     print(f"{number} runs made; rows: results/{choice.name}")
 
 
@@ -212,6 +264,18 @@ def _train(choice):
     given = {name: value for name, value in vars(choice).items() if name in config.EXPERIMENT | config.TRAINING}
     finetune.finetune(choice.corpus, choice.output, choice.adapter, **given)
     print(f"the encoder and its model card: {choice.output}")
+
+
+def _save(choice):
+    from hybrid_batch.encoders import load
+    if choice.rank < 1:
+        raise ValueError(f"rank = {choice.rank}: it must be 1 or more")
+    encoder = load.load(choice.encoder, "cpu")
+    if choice.base:
+        load.save_difference(encoder, choice.base, choice.folder, choice.rank)
+    else:
+        load.save(encoder, choice.folder)
+    print(f"the encoder: {choice.folder}")
 
 
 def _search(choice):
@@ -243,14 +307,27 @@ def _search(choice):
 
 
 def _rankings(choice):
-    from hybrid_batch import rankings
-    rankings.write(choice.name, choice.encoder, choice.debias)
+    from hybrid_batch import evaluation, rankings
+    rankings.write(choice.name, *evaluation.ranked_lists(choice.encoder, choice.debias))
     print(f"ranked lists: results/rankings/{choice.name}.parquet")
 
 
 def _chapters(_):
     from hybrid_batch import book
     print(f"executed chapters: {book.render()}")
+
+
+def _course(choice):
+    from hybrid_batch import book, course
+    book.render(f"course/{choice.only}")
+    course.write_labs(choice.only.split("/")[0])
+    if choice.student:
+        print(f"the book without solutions, to be built: {course.student_book()}")
+
+
+def _slides(choice):
+    from hybrid_batch import course
+    print(f"slides: {course.build_slides(choice.output)}")
 
 
 def _describe(choice):
@@ -266,4 +343,6 @@ def _describe(choice):
 
 def _cells(_):
     from hybrid_batch import book
+    from hybrid_batch.report import card
     book.generate_cells()
+    card.write()

@@ -7,6 +7,7 @@ says what is allowed.
 
 import dataclasses
 import difflib
+import functools
 import math
 from dataclasses import dataclass, field, fields, replace
 
@@ -69,8 +70,8 @@ class Experiment:
     pairing: str = parameter("hybrid", "pairing of the added batches", choices=ADDED_PAIRINGS)
     answers: str = parameter("right", "what reasoning batches teach: right answers; neutral: those of other items; anti-signal: "
                              "a wrong option as the right one", choices=("right", "neutral", "anti-signal"))
-    encoder: str = parameter("offline-e5-small", "encoder: offline-e5-small, offline-use-multilingual, a folder or a Hub "
-                             "repository; several joined by + are averaged")
+    encoder: str = parameter("offline-e5-small", "encoder: offline-e5-small, offline-use-multilingual, offline-hybrid-e5-small, "
+                             "a folder or a Hub repository; several joined by + are averaged")
     sources: dict = parameter({"qa": "encyclo11", "reasoning": "encyclo11-reasoning", "parallel": "encyclo11-parallel"},
                               "corpus of each task: of our own, a .jsonl file, or data sets of the catalogue, joined by +",
                               choices=TASKS)
@@ -148,7 +149,8 @@ class Experiment:
             names = ["encoder"]
         else:
             names = [f.name for f in (*fields(self), *fields(self.training)) if f.metadata.get("trains")]
-        found = {name: self.values()[name] for name in names if self.values()[name] != PARAMETERS[name].default}
+        values = self.values()
+        found = {name: values[name] for name in names if values[name] != PARAMETERS[name].default}
         if self.strategy:
             for name in ("strategy", "alpha", "rho", "added", "pairing"):
                 found.pop(name, None)
@@ -162,7 +164,7 @@ class Experiment:
             found = {name: value for name, value in found.items() if value != {}}
         return found
 
-    @property
+    @functools.cached_property
     def key(self):
         """Names what is trained, not what it is measured on, nor code or machine."""
         return storage.digest(sorted(self.identity().items()))
@@ -178,6 +180,7 @@ class Notebook:
     controls: tuple = parameter(("neutral",), "controls of the reasoning batches to train, too",
                                 choices=("neutral", "anti-signal"))
     keep: tuple = parameter((), "strategies whose trained encoders are kept on disk")
+    beside: tuple = parameter((), "trained encoders, by name or folder, that are measured beside the strategies")
     baseline: str = parameter("X-X-mono", "strategy that the others are compared with")
     benchmark: str = parameter("encyclo11", "benchmark to measure with: encyclo11, xquad-r, mlqa-r or a folder")
     against: tuple = parameter((), "more benchmarks that must not be in the corpora")

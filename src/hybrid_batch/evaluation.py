@@ -1,4 +1,4 @@
-"""Measure an encoder on a benchmark, without training: what the command line's ``evaluate`` prints."""
+"""Measure an encoder without training: what the command line's ``evaluate`` prints and its ``rankings`` keeps."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,8 @@ import torch
 from hybrid_batch import experiment, metrics, paths, retrieval, statistics, storage
 from hybrid_batch.data import benchmarks
 from hybrid_batch.encoders import load
+
+TOP = 20  # passages of a ranked list that are kept
 
 
 def evaluate(encoder_name, benchmark_name, data=None, languages=None, split=None, shards=None, precision="auto"):
@@ -75,3 +77,23 @@ def _figures(parts):
         made = statistics.estimate(np.concatenate([part[name] for part in parts])[None], weights, trained=False)
         result |= {name: round(made["value"], 6), f"{name}_low": round(made["low"], 6), f"{name}_high": round(made["high"], 6)}
     return result
+
+
+def ranked_lists(encoder_name, method=""):
+    """(manifest, table) of an encoder's ranked lists of our own corpus: a row a question and language with item, language, top
+    (row numbers of passages, best first), relevant (row numbers of the parallel answers) and ranks (theirs in the mixed pool).
+    method: of debias, or none."""
+    benchmark, encoder = benchmarks.load_benchmark("encyclo11"), load.load(encoder_name)
+    vectors = retrieval.embed(encoder, benchmark, progress=True)
+    if method:
+        fitted = None if method == "centring" else experiment.embed_fitted(encoder)
+        vectors = experiment.debiased(method, vectors, benchmark, fitted)
+    ranks = retrieval.rank(vectors, benchmark)[0].set_index(["item", "query_language", "passage_language"]).rank_mul.astype(int)
+    relevant = benchmark.relevant.groupby("item").passage.agg(list)
+    language = benchmark.passages.language.to_numpy()
+    table = pd.DataFrame([dict(item=query.item, language=query.language, top=best, relevant=relevant[query.item], ranks=[
+        ranks[query.item, query.language, language[passage]] for passage in relevant[query.item]])
+        for query, best in zip(benchmark.queries.itertuples(), retrieval.best_passages(vectors, benchmark, TOP))])
+    about = dict(encoder=load.identity(encoder_name), method=method, benchmark="encyclo11", checksum=benchmark.checksum, top=TOP,
+                 **storage.provenance())
+    return about, table

@@ -168,8 +168,7 @@ def load_training(experiment):
     if len({part.name for part in parts}) < len(parts):  # one corpus serves two tasks
         parts = [replace(part, name=f"{part.name} {task}") for part, task in zip(parts, experiment.mixture.tasks)]
     training = parts[0] if len(parts) == 1 else corpora.join(*parts)
-    main = experiment.sources.get("qa", "")
-    held_out = [name for name in main.split("+") if name and not name.endswith(".jsonl")]  # a file has no splits
+    held_out = filter(None, map(corpora.held_out, experiment.sources.get("qa", "").split("+")))
     return training, read(experiment.validation or "+".join(held_out) or "encyclo11", "validation")
 
 

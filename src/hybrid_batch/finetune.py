@@ -1,7 +1,5 @@
 """Fine-tune an encoder on your own corpus: what the command line's ``train`` does, from a file to a folder with a card."""
 
-import json
-from collections import Counter, defaultdict
 from pathlib import Path
 
 import torch
@@ -9,9 +7,9 @@ import yaml
 
 from hybrid_batch import experiment, paths, statistics, storage
 from hybrid_batch.config import EXPERIMENT, TRAINING, Experiment, check_names
-from hybrid_batch.data import corpora
+from hybrid_batch.data import corpora, io
+from hybrid_batch.data.benchmarks import load_benchmark
 from hybrid_batch.data.languages import LANGUAGES
-from hybrid_batch.data.table import FIELDS
 from hybrid_batch.encoders import load
 from hybrid_batch.encoders.weights import ADAPTER
 
@@ -19,7 +17,6 @@ FOLDER = paths.RUNS / "train"
 ON_CPU = dict(steps=100, batch_size=16, max_length=128, learning_rate=5e-5, temperature=0.02, freeze_embeddings=True,
               eval_every=20, eval_batches=5)  # instead of the paper's settings: minutes on two cores
 WITH_ADAPTER = dict(learning_rate=5e-4)  # an adapter starts from zero, and needs more
-SHARE, MOST, LEAST = 10, 500, 20  # one group in SHARE is held out for the test, and for validation, MOST at most, of LEAST
 
 
 def finetune(corpus, output, adapter=0, **parameters):
@@ -42,16 +39,16 @@ def finetune(corpus, output, adapter=0, **parameters):
     values |= dict(sources=start.sources | {"qa": str(corpus)}, keep_encoder=True)
     found = {}
     if str(corpus).endswith(".jsonl"):
-        folder, found = split(corpus, start.languages)
-        training = str(folder / "train.jsonl")
+        found = _parts(corpus, list(start.languages) or None)
+        training = f"{corpus}:train"
         for task in found["tasks"]:
             if start.sources.get(task) == EXPERIMENT["sources"].default.get(task):  # not named by the caller
                 values["sources"] |= {task: training}
         values["sources"] |= {"qa": training}
-        values["validation"] = start.validation or str(folder / "validation.jsonl")
+        values["validation"] = start.validation or f"{corpus}:validation"
         if set(found["measured"]) == set(found["languages"]) <= set(LANGUAGES):  # else a benchmark might lack one
             values["languages"] = found["languages"]
-        values["benchmarks"] = [str(folder / "held-out"), *start.benchmarks]
+        values["benchmarks"] = [f"{corpus}:test", *start.benchmarks]
         if "batch_size" not in parameters:
             values["batch_size"] = min(start.training.batch_size, found["groups"]["train"])
     wanted = Experiment.of(**values)
@@ -67,48 +64,12 @@ def finetune(corpus, output, adapter=0, **parameters):
     return load.load(output)
 
 
-def split(file, languages):
-    """(folder, about) of a corpus in parts: train.jsonl, validation.jsonl, and held-out/, a benchmark of the questions and
-    passages of the groups held out. A group is never in two parts."""
-    whole = corpora.load_corpus(str(file), "all", list(languages) or None)
-    folder = FOLDER / f"corpus-{storage.digest(whole.key)}"
-    with storage.lock(FOLDER / f".{folder.name}.lock"):
-        if not folder.exists():
-            groups = sorted(whole.rows.unique("group"), key=storage.digest)  # by chance, but the same each time
-            if len(groups) < LEAST:
-                raise ValueError(f"{file} has {len(groups)} groups of rows that share no passage; a tenth is held out to measure "
-                                 f"and another to stop early on, so give at least {LEAST}")
-            size = min(max(len(groups) // SHARE, 2), MOST)
-            part = {group: "test" if n < size else "validation" if n < 2 * size else "train" for n, group in enumerate(groups)}
-            with storage.replacing(folder) as partial:
-                _write_parts(whole.rows, part, partial)
-    return folder, json.loads((folder / "about.json").read_text(encoding="utf-8"))
-
-
-def _write_parts(rows, part, folder):
-    for name in ("train", "validation"):
-        storage.write(folder / f"{name}.jsonl", (json.dumps({field: row[field] for field in FIELDS}, ensure_ascii=False) + "\n"
-                                                 for row in rows if part[row["group"]] == name))
-    held_out = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))  # language, group, passage: rows
-    for row in rows:
-        if part[row["group"]] == "test" and row["query"] and row["passage"] and row["task"] != "parallel":
-            held_out[row["language"]][row["group"]][row["passage"]].append(row)
-    if not held_out:
-        raise ValueError("no row of the part held out has both a query and a passage: nothing could be measured")
-    for language, groups in held_out.items():  # in the form of LAReQA: a paragraph is a group, its sentences the passages
-        paragraphs = []
-        for passages in groups.values():
-            context, breaks, questions = "", [], []
-            for text, asked in passages.items():
-                breaks.append([len(context), len(context) + len(text)])
-                questions += [{"id": row["item"], "question": row["query"], "answers": [{"answer_start": len(context)}]}
-                              for row in asked]
-                context += text
-            paragraphs.append({"context": context, "sentence_breaks": breaks, "qas": questions})
-        storage.write(folder / "held-out" / f"{language}.json", json.dumps({"data": [{"paragraphs": paragraphs}]}))
-    storage.write(folder / "about.json", json.dumps({
-        "groups": Counter(part.values()), "tasks": sorted(rows.unique("task")),
-        "languages": sorted(rows.unique("language")), "measured": sorted(held_out)}))
+def _parts(file, languages):
+    """What a card says of a file: its tasks and languages, those that are measured, and the groups of each part."""
+    parts = {part: corpora.load_corpus(f"{file}:{part}", languages=languages).rows for part in corpora.PARTS}
+    return dict(groups={part: len(rows.unique("group")) for part, rows in parts.items()},
+                tasks=sorted(parts["train"].unique("task")), languages=sorted(parts["train"].unique("language")),
+                measured=load_benchmark(f"{file}:test", languages=languages).languages)
 
 
 def _with_adapter(name, rank):
@@ -181,7 +142,7 @@ encoder.encode(["a question"], prompt_name="query") @ encoder.encode(["a text"],
 def card(name, wanted, before, after, corpus, adapter, found):
     """The model card, a text: data, mixture, figures before and after, limits. No text of the corpus is in it.
 
-    wanted: the Experiment; before, after: the Runs; found: about.json of the corpus's parts, {} if it has splits."""
+    wanted: the Experiment; before, after: the Runs; found: see _parts, {} for a corpus by name."""
     training, manifest, about = wanted.training, after.manifest, after.manifest["corpus"]
     languages = found.get("languages") or list(wanted.languages) or sorted(about["counts"])
     base = Path(wanted.encoder).name if Path(wanted.encoder).is_dir() else wanted.encoder
@@ -207,7 +168,8 @@ def card(name, wanted, before, after, corpus, adapter, found):
 
 
 def _name(benchmark):
-    return "of what was held out" if Path(benchmark).name == "held-out" else benchmark
+    file, part = io.file_and_part(benchmark)
+    return "of what was held out" if part else Path(file).name if file.endswith(".jsonl") else benchmark
 
 
 def _figures(before, after):

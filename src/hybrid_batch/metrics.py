@@ -21,9 +21,6 @@ QUERY = ["group", "item", "query_language"]
 PAIR = ["setting", "query_language", "passage_language"]
 
 
-# Of the ranks of one query
-
-
 def average_precision(ranks):
     """Mean over the relevant passages of i / rank_i, ranks in rising order (TREC's AP)."""
     ranks = np.sort(np.asarray(ranks, float))
@@ -56,9 +53,6 @@ def max_rank(ranks):
     return float(np.max(ranks))
 
 
-# Of reasoning items
-
-
 def choice_scores(stems, options, item, language, option_item, option_language, right):
     """Is the right option nearer to its stem than all wrong ones of the same item? A row per (item, language of the stem,
     language of the options), with the columns of per_query's table and accuracy, 0 or 1; a tie counts as wrong.
@@ -79,9 +73,6 @@ def choice_scores(stems, options, item, language, option_item, option_language, 
     table = pd.DataFrame(table, columns=["group", "item", "query_language", "passage_language", "accuracy"])
     table.insert(0, "setting", np.where(table.query_language == table.passage_language, "Mo", "Cr"))
     return table
-
-
-# Of one encoder on one benchmark
 
 
 @dataclass(frozen=True)
@@ -130,19 +121,21 @@ def mean_peer(measured):
 
 
 def language_shares(query_language, top_language):
-    """Share of each passage language in the top k, a row per query language that sums to 1.
+    """Share of each passage language in the top k, a row per query language that sums to 1. A query language of which no
+    passage is found has a column, too.
 
     query_language: (queries,) labels; top_language: (queries, k) labels of the k best passages.
     """
     frame = pd.DataFrame({"query_language": np.repeat(query_language, np.shape(top_language)[1]),
                           "passage_language": np.ravel(top_language)})
-    return pd.crosstab(frame.query_language, frame.passage_language, normalize="index")
+    shares = pd.crosstab(frame.query_language, frame.passage_language, normalize="index")
+    return shares.reindex(columns=sorted({*shares.index, *shares.columns}), fill_value=0.0)
 
 
 def own_language_share(measured):
     """Share of the query's own language among the best passages, mean over languages."""
     shares = language_shares(measured.query_language, measured.top_language)
-    return float(np.mean([shares.loc[code, code] if code in shares else 0 for code in shares.index]))
+    return float(np.mean([shares.loc[code, code] for code in shares.index]))
 
 
 def language_variance(vectors, languages):
@@ -186,9 +179,6 @@ def mean_accuracy(kind):
                                   if measured.probes else np.nan)
 
 
-# Registered
-
-
 @dataclass(frozen=True)
 class Metric:
     """settings: where a score a query is defined, see SETTINGS; none: it is of a Measured. digits: as it is printed.
@@ -220,7 +210,19 @@ class Metric:
 
 
 ALL, MUL, ANY = tuple(SETTINGS), ("Mul",), float("inf")
-METRICS = {metric.name: metric for metric in (
+METRICS, QUERY_METRICS, SYSTEM_METRICS = {}, {}, {}  # all; those with settings; those without
+QUERY_FIGURES, FIGURES = {}, {}  # by name: "Mo map", "Mul rank_distance"; with "gap" and the others without settings
+
+
+def register(metric):
+    """Make a metric known to all that measures, tabulates and compares from now on."""
+    own = {f"{setting} {metric.name}": metric for setting in metric.settings}
+    METRICS[metric.name] = (QUERY_METRICS if own else SYSTEM_METRICS)[metric.name] = metric
+    QUERY_FIGURES.update(own)
+    FIGURES.update(own or {metric.name: metric})
+
+
+for one in (
     Metric("map", average_precision, "mAP", settings=ALL, by_language=True),
     Metric("recall@1", lambda ranks: recall(ranks, 1), "Recall@1", settings=ALL, groups="in detail"),
     Metric("recall@10", lambda ranks: recall(ranks, 10), "Recall@10", settings=ALL, groups="in detail"),
@@ -232,13 +234,10 @@ METRICS = {metric.name: metric for metric in (
            "variance explained by language", None),
     Metric("hubness", lambda m: hubness(m.queries, m.passages), "hubness", True, 2, low=-ANY, high=ANY),
     Metric("tatoeba", mean_accuracy("tatoeba"), "translations found, Tatoeba"),
-    Metric("ntrex", mean_accuracy("ntrex"), "translations found, NTREX"))}
+    Metric("ntrex", mean_accuracy("ntrex"), "translations found, NTREX")):
+    register(one)
 ACCURACY = Metric("accuracy", float, "accuracy", settings=("Mo", "Cr"))  # of reasoning items, see choice_scores
-QUERY_METRICS = {name: metric for name, metric in METRICS.items() if metric.settings}
-SYSTEM_METRICS = {name: metric for name, metric in METRICS.items() if not metric.settings}
-QUERY_FIGURES = {f"{setting} {name}": metric for name, metric in QUERY_METRICS.items() for setting in metric.settings}
-CHOICE_FIGURES = {f"{setting} accuracy": ACCURACY for setting in ACCURACY.settings}
-FIGURES = QUERY_FIGURES | SYSTEM_METRICS | CHOICE_FIGURES  # by name: "Mo map", "Mul rank_distance", "gap"
+FIGURES.update({f"{setting} accuracy": ACCURACY for setting in ACCURACY.settings})
 
 
 def figure_label(figure):

@@ -273,8 +273,10 @@ def explain(rows, strategy, pairs, batches, seed=0, sampling="uniform", schedule
     """What a strategy would draw, as a table for figures: a row per pair with batch, slot, kind, item, group,
     query_language, passage_language."""
     sampler = HybridBatchSampler(rows, strategy, pairs, batches, seed, sampling, schedule)
-    return pd.DataFrame([
-        dict(batch=batch, slot=slot, kind=str(kind), item=query["item"], group=query["group"],
-             query_language=query["language"], passage_language=passage["language"])
-        for batch, (kind, drawn) in enumerate(sampler.draw())
-        for slot, (query, passage) in enumerate((rows[int(q)], rows[int(p)]) for q, p in drawn)])
+    drawn = pd.DataFrame([(batch, slot, str(kind), query, passage) for batch, (kind, places) in enumerate(sampler.draw())
+                          for slot, (query, passage) in enumerate(places)],
+                         columns=["batch", "slot", "kind", "query", "passage"])
+    about = rows.select_columns(["item", "group", "language"]).to_pandas()
+    queries, passages = (about.iloc[drawn.pop(name)].reset_index(drop=True) for name in ("query", "passage"))
+    return drawn.assign(item=queries["item"], group=queries["group"], query_language=queries["language"],
+                        passage_language=passages["language"])

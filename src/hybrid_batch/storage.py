@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 from filelock import FileLock
@@ -16,6 +17,7 @@ from filelock import FileLock
 from hybrid_batch.paths import PACKAGE, ROOT
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "datasets", "faiss-cpu", "numpy")
+PARSING = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -84,11 +86,23 @@ def code_fingerprint(*modules):
         path = PACKAGE / name.replace(".", "/")
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         if name not in found and path.exists():
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            found[name] = ast.dump(tree)
-            waiting += imports(tree)
+            found[name], imported = _code(path.read_text(encoding="utf-8"))
+            waiting += imported
     data = [path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.yaml"))]
     return digest(sorted(found.items()), data)
+
+
+@functools.cache
+def _code(text):
+    """(digest of what a module does, names of the modules that it imports)."""
+    tree = syntax_tree(text)
+    return digest(ast.dump(tree)), tuple(imports(tree))
+
+
+def syntax_tree(code):
+    """The syntax tree of Python code, in threads too, where ast.parse of Python 3.11 raises SystemError now and then."""
+    with PARSING:
+        return ast.parse(code)
 
 
 def imports(tree):

@@ -36,11 +36,11 @@ def _kept(make):
 
 
 class Rows:
-    """The rows of a study, for those conditions of its plan that have some."""
+    """The rows of a study, for those conditions of its plan that have some. parts: of these parts only; None: of all."""
 
-    def __init__(self, name):
+    def __init__(self, name, parts=None):
         self.name, self.manifests = name, rows.manifests(name)
-        planned = study.plan(name)
+        planned = [item for item in study.plan(name) if parts is None or item.part in parts]
         self.conditions, asked = {}, Counter((item.part, item.condition) for item in planned)
         for item in planned:
             if item.key in self.manifests:

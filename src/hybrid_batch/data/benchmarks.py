@@ -67,6 +67,8 @@ def load_benchmark(name, data=None, split=None, languages=None):
         ``encyclo11-passages``, ``encyclo11-passages-validation``: the same questions and whole passages;
         ``encyclo11-reasoning``: stems, and all options of the split as the pool;
         ``CORPUS held out``: what a corpus to train on, see corpora.load_corpus, keeps for validation;
+        ``mine.jsonl``, ``mine.jsonl:test``: a file of rows, see catalogue.read_rows, or a part of one, see corpora.PARTS:
+        every passage and every negative of the part is a candidate;
         ``xquad-r``, ``mlqa-r``, or any folder of data with one {language}.json or .json.gz in the form of LAReQA
         (SQuAD JSON with sentence_breaks): every sentence; the one where the first answer begins is the answer;
         ``xquad``, ``mlqa``: every paragraph, from the folder ``xquad-r`` or ``mlqa-r`` or else the Hub;
@@ -84,6 +86,8 @@ def load_benchmark(name, data=None, split=None, languages=None):
                          dict.fromkeys(languages or LANGUAGES, encyclo11.files(name)))
     if name == "belebele":
         return _belebele(name, data, split, languages)
+    if io.file_and_part(name)[0].endswith(".jsonl"):
+        return _of_file(f"{name}:{split}" if split else name, languages)
     if name.endswith(HELD_OUT) and not split:
         corpus = name.removesuffix(HELD_OUT)
         return _of_corpus(name, corpora.load_corpus(corpus, "validation", corpora.available_languages(corpus, languages), data))
@@ -97,14 +101,29 @@ def load_benchmark(name, data=None, split=None, languages=None):
     return _lareqa(name, data, languages)
 
 
-def _of_corpus(name, corpus):
-    """The rows of a corpus as a Benchmark: every passage is a candidate; of an item those of all its languages answer."""
-    rows = corpus.rows.select_columns(["item", "group", "language", "query", "passage"]).to_pandas()
+def _of_file(name, languages):
+    """A JSON-lines file of rows, or a part of one, as a Benchmark. Raises ValueError if nothing can be measured with it."""
+    corpus = corpora.load_corpus(name, "all", languages)
+    asks = np.array(corpus.rows["task"]) != "parallel"  # a text that is both query and passage finds itself
+    made = _of_corpus(name, corpora.select(corpus, asks, "questions"), negatives=True)
+    if not len(made.queries):
+        raise ValueError(f"benchmark {name!r}: no row has both a query and a passage that answers it, so nothing can be "
+                         f"measured: give rows both, and a task other than parallel")
+    _warn_of_one_language(name, made.queries)
+    return made
+
+
+def _of_corpus(name, corpus, negatives=False):
+    """The rows of a corpus as a Benchmark: every passage is a candidate, and with ``negatives`` every wrong one, too; of an
+    item the passages of all its languages answer."""
+    rows = corpus.rows.select_columns(["item", "group", "language", "query", "passage", "negatives"]).to_pandas()
     found = rows[rows.passage != ""]
-    number, passages = pd.factorize(pd.MultiIndex.from_frame(found[["language", "passage"]]))
+    wrong = rows[["language", "negatives"]].explode("negatives").dropna().set_axis(["language", "passage"], axis=1)
+    pool = pd.concat([found[["language", "passage"]], wrong if negatives else wrong[:0]])
+    number, passages = pd.factorize(pd.MultiIndex.from_frame(pool))
     queries = rows[(rows["query"] != "") & rows["item"].isin(found["item"])].reset_index(drop=True)
     queries = queries.drop(columns="passage").rename(columns={"query": "text"}).assign(group=pd.factorize(queries.group)[0])
-    relevant = pd.DataFrame({"item": found["item"].to_numpy(), "passage": number}).drop_duplicates(ignore_index=True)
+    relevant = pd.DataFrame({"item": found["item"].to_numpy(), "passage": number[:len(found)]}).drop_duplicates(ignore_index=True)
     return Benchmark(name, queries, pd.DataFrame(list(passages), columns=["language", "text"]), relevant, corpus.checksum)
 
 
@@ -217,13 +236,17 @@ def _assemble(name, texts, files):
     queries = pd.DataFrame(queries, columns=["item", "group", "language", "text"])
     if missing := sorted(set(files) - set(queries.language)):
         raise ValueError(f"benchmark {name!r} has no questions in {missing[0]!r}: leave that language out")
-    if len(files) > 1 and queries["item"].is_unique:
-        warnings.warn(f"benchmark {name!r}: no question has the same id in two languages, so nothing is measured "
-                      f"across languages", stacklevel=2)
+    _warn_of_one_language(name, queries)
     queries["group"] = _groups(queries)
     addresses = sorted({str(file) for part in files.values() for file in part})
     return Benchmark(name, queries, pd.DataFrame(passages, columns=["language", "text"]),
                      pd.DataFrame(relevant, columns=["item", "passage"]), storage.checksum(addresses))
+
+
+def _warn_of_one_language(name, queries):
+    if queries.language.nunique() > 1 and queries["item"].is_unique:
+        warnings.warn(f"benchmark {name!r}: no question has the same id in two languages, so nothing is measured "
+                      f"across languages", stacklevel=3)
 
 
 def _groups(queries):

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from hybrid_batch import storage
 from hybrid_batch.data import decontamination
+from hybrid_batch.data.languages import NAMES
 from hybrid_batch.data.table import CHUNK, EMPTY, codes, text_hashes
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -53,6 +54,15 @@ def card(corpus, benchmarks=()):
             "held out": int(reasons.get("held out", 0)), "languages": table,
             "coverage": {"languages": [languages[i] for i in order], "items": shared[np.ix_(order, order)].tolist()},
             "contamination": {other.name: _found(decontamination.report(corpus, other)) for other in benchmarks}}
+
+
+def table(card):
+    """The languages of a card as a table to show, without the columns that are 0 in all of them."""
+    frame = pd.DataFrame(card["languages"]).T.drop(columns=["query characters", "passage characters"])
+    mostly_none = ("without query", "without passage", "repeated queries", "negatives a row")
+    frame = frame.drop(columns=[name for name in mostly_none if not frame[name].any()])
+    frame.insert(0, "name", [NAMES.get(code, code) for code in frame.index])
+    return frame
 
 
 def _lengths(rows):

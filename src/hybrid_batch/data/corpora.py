@@ -16,13 +16,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hybrid_batch import paths, storage
-from hybrid_batch.data import catalogue, encyclo11
+from hybrid_batch.data import catalogue, encyclo11, io
 from hybrid_batch.data.languages import LANGUAGES, check_languages
 from hybrid_batch.data.table import CHUNK, EMPTY, FEATURES, hash_texts, table
 from hybrid_batch.strategies import TASKS
 
 CACHE = paths.CACHE
 HOLDOUT = 20  # one group in so many is kept for validation, unless the catalogue says otherwise
+PARTS = ("train", "validation", "test")  # of a JSON-lines file
+SHARE, MOST, LEAST = 10, 500, 20  # one group in SHARE is in each of the last two, MOST at most, of a file of LEAST at least
 CONTROLS = ("anti-signal", "neutral")
 
 
@@ -45,8 +47,9 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
         sentences of the passage as negatives), ``encyclo11-passages`` (question -> whole passage),
         ``encyclo11-reasoning`` (stem -> right option, wrong ones as negatives) or ``encyclo11-parallel`` (a text ->
         itself, for pairs across languages), our own, in 11 languages; a data set of the catalogue (catalogue.yaml); a
-        JSON-lines file of rows, a JSON file with a task of BIG-bench; or several of these joined by "+".
-    split: train, validation (one group in 20) or all; of our own also test. A JSON-lines file is taken whole.
+        JSON-lines file of rows, or a part of one (``mine.jsonl:train``, see PARTS), whose groups are in no other part; a
+        JSON file with a task of BIG-bench; or several of these joined by "+".
+    split: train, validation (one group in 20) or all; of our own also test. A JSON-lines file is split by its name alone.
     languages: keep only these; of a "+" each part brings those that it has. data: a folder that may hold the data
         set's folder. limit: most items a language.
     keep: "content" leaves out options that repeat or say nothing, "all" keeps them; see catalogue.
@@ -62,6 +65,9 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
     if split not in ("train", "validation", "test", "all"):
         raise ValueError(f"split {split!r} is unknown: choose train, validation, test or all")
     counts, hold, about = Counter(), None, {}
+    file, part = io.file_and_part(name)
+    if part:
+        return _part_of_file(load_corpus(file), part, languages, limit)
     if name.endswith(".jsonl"):
         if not Path(name).exists():
             raise FileNotFoundError(f"{name} does not exist: check the path, which is taken from {Path.cwd()}")
@@ -80,6 +86,39 @@ def load_corpus(name, split="train", languages=None, data=None, limit=None, keep
                                 f"{', '.join(catalogue.catalogue())}")
     options = dict(split=split, languages=languages and sorted(languages), limit=limit, keep=keep)
     return build(name, rows, storage.checksum(files), about, counts, options, hold)
+
+
+def _part_of_file(corpus, part, languages, limit):
+    """The rows of a part. Groups are dealt by a digest of their names, so the same file is always split alike."""
+    if part not in PARTS:
+        raise ValueError(f"{corpus.name}:{part}: a file has no part {part!r}: choose {', '.join(PARTS)}")
+    group, language = (np.array(corpus.rows[column]) for column in ("group", "language"))
+    groups = sorted(set(group), key=lambda name: storage.digest(name.partition("/")[2]))  # whatever the file is called
+    if len(groups) < LEAST:
+        raise ValueError(f"{corpus.name} has {len(groups)} groups of rows that share no passage; a tenth is held out to measure "
+                         f"and another to stop early on, so give at least {LEAST}")
+    check_languages(languages, set(language), corpus.name)
+    size = min(max(len(groups) // SHARE, 2), MOST)
+    chosen = {"test": groups[:size], "validation": groups[size:2 * size], "train": groups[2 * size:]}[part]
+    wanted, counts = np.isin(group, chosen), {}
+    for code in sorted(set(language)):
+        here = language == code
+        counts[code] = {"held out": int((here & ~wanted).sum())}
+        if languages and code not in languages:
+            wanted[here] = False
+        wanted[np.flatnonzero(here & wanted)[limit or len(here):]] = False
+        counts[code]["kept"] = int((here & wanted).sum())
+    made = select(corpus, wanted, part)
+    return replace(made, name=f"{corpus.name}:{part}", about=corpus.about | {"counts": counts})
+
+
+def held_out(name):
+    """The corpus whose validation split a corpus holds out to stop early on: of a file's train part its validation part, of
+    a whole file none, ""; of any other itself."""
+    file, part = io.file_and_part(name)
+    if file.endswith(".jsonl"):
+        return f"{file}:validation" if part == "train" else ""
+    return name
 
 
 def available_languages(name, languages):

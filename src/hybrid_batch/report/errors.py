@@ -5,7 +5,7 @@ import pandas as pd
 
 from hybrid_batch import rankings
 
-ORDER = ("untrained", "untrained-centring", "X-X-mono", "X-Y", "Hybrid")
+ORDER = ("untrained", "untrained-centring", "X-X-mono", "X-Y", "Hybrid", "offline-hybrid-e5-small")
 
 
 def shown():

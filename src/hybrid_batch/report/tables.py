@@ -4,16 +4,18 @@ import functools
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML, Markdown
 from scipy import stats
 
-from hybrid_batch import metrics, paths, rows, study, summary
+from hybrid_batch import config, metrics, paths, rows, study, summary
+from hybrid_batch.report.display import directed, fold, p_value, plain_table  # noqa: F401  pages take them from here
 
 TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R", "encyclo11": "encyclo11"}
 LANGUAGES = {"mlqa-r": "ar de en es hi vi zh"}  # fewer than a pool may name
 NAMES = {"full": "multilingual-e5-small, fully fine-tuned", "cpu-e5": "multilingual-e5-small, last layer fine-tuned",
          "cpu-use": "Universal Sentence Encoder, top fine-tuned", "best": "one model"}
+SHORT = {"full": "E5-small, all layers", "cpu-e5": "E5-small, last layer", "cpu-use": "USE, top layers"}  # in figures
 MODELS = {"xlm-r": "XLM-R", "labse": "LaBSE"}
+PARAMETERS = {"e5-small": 118, "xlm-r": 278, "labse": 471}  # in millions
 TABLE1 = ["Mo map", "Cr map", "Mul map", "Mul rank_distance"]
 SPACE = [name for name in metrics.SYSTEM_METRICS if name != "peer"]
 ORDER = ["untrained", "untrained, centring", "Hybrid, interpolated 0.5", "X-X", "X-X-mono", "X-Y", "Hybrid", "En-En"]
@@ -87,9 +89,12 @@ def with_interval(metric, value, low, high, sign=False):
     return f"{metric.format(value, sign)} [{metric.format(low, sign)},\N{NO-BREAK SPACE}{metric.format(high, sign)}]"
 
 
-def plain_table(table):
-    """A table without its index, to show."""
-    return HTML(table.to_html(index=False, escape=True))
+def parameters(namespace):
+    """The parameters of a notebook as a table, folded: what they are here and what config says of them. namespace: its
+    variables, asked for before any other is set."""
+    lines = [{"parameter": about["parameter"], "here": str(namespace[about["parameter"]]), **about}
+             for about in config.table() if about["parameter"] in namespace]
+    return plain_table(pd.DataFrame(lines), "All parameters of this notebook", index=False)
 
 
 def select(name, part, benchmark, figures, systems=("plain",), language="all", conditions=None):
@@ -130,13 +135,18 @@ def comparisons(name, family, benchmark=None):
 
 
 def differences(name, family, benchmark):
-    """Comparisons to read: a line a comparison and figure."""
-    table = comparisons(name, family, benchmark)
+    """The comparisons of a family to read, see written."""
+    return written(comparisons(name, family, benchmark))
+
+
+def written(table):
+    """Comparisons to read, a line a comparison and measure; table: as statistics.family returns them."""
     shown = [(metrics.FIGURES[row.figure], row) for row in table.itertuples()]
     return pd.DataFrame({
-        "compared": table["second"] + " − " + table["first"], "figure": table.figure.map(metrics.figure_label),
+        "compared": table["second"] + " − " + table["first"],
+        "measure": table.figure.map(metrics.figure_label).map(directed),
         "difference": [with_interval(metric, row.difference, row.low, row.high, sign=True) for metric, row in shown],
-        "p (Holm)": table.p_holm.map("{:.4f}".format), "p (permutation)": table.p_permutation.map("{:.4f}".format),
+        "p (Holm)": table.p_holm.map(p_value), "p (permutation)": table.p_permutation.map(p_value),
         "smallest detectable": [metric.format(row.detectable) for metric, row in shown],
         "significant (Holm)": table.significant.map({True: "yes", False: "no"})}).reset_index(drop=True)
 
@@ -187,16 +197,17 @@ def pattern(name, benchmark, family="table 1"):
     lines, paper_values = [], {}
     for model in MODELS:
         table = published(model, benchmark.split(" ")[0])
-        paper_values[model] = table.pivot(index="strategy", columns="figure", values="value")
+        if len(table):
+            paper_values[model] = table.pivot(index="strategy", columns="figure", values="value")
     for row in comparisons(name, family, benchmark).itertuples():
-        if row.first in STRATEGIES and row.second in STRATEGIES:
+        if paper_values and row.first in STRATEGIES and row.second in STRATEGIES:
             metric = metrics.FIGURES[row.figure]
             theirs = {MODELS[model]: table.loc[STRATEGIES[row.second], row.figure]
                       - table.loc[STRATEGIES[row.first], row.figure] for model, table in paper_values.items()}
-            lines.append({"figure": metrics.figure_label(row.figure), "compared": f"{row.second} − {row.first}"}
+            lines.append({"measure": directed(metrics.figure_label(row.figure)), "compared": f"{row.second} − {row.first}"}
                          | {f"paper, {model}": metric.format(value, sign=True) for model, value in theirs.items()}
                          | {"here": with_interval(metric, row.difference, row.low, row.high, sign=True),
-                            "p (Holm)": f"{row.p_holm:.4f}", "verdict": verdict(row, list(theirs.values()))})
+                            "p (Holm)": p_value(row.p_holm), "verdict": verdict(row, list(theirs.values()))})
     return pd.DataFrame(lines)
 
 
@@ -234,7 +245,7 @@ def by_language(name, benchmark, conditions, figure, part="reproduction", model=
         theirs = theirs[(theirs.model == model) & (theirs.benchmark == benchmark) & (theirs.setting == setting)
                         & (theirs.metric == "map") & (theirs.table > 2)]
         theirs = theirs.pivot_table(index="language", columns="strategy", values="value")
-        for strategy in STRATEGIES.values():
+        for strategy in filter(theirs.columns.__contains__, STRATEGIES.values()):
             result[f"{MODELS[model]}, {strategy}"] = theirs[strategy].map("{:.3f}".format).reindex(result.index)
     return result.fillna("–").rename_axis(None)
 
@@ -298,7 +309,7 @@ def cost():
         for device, part in made.groupby("device"):
             hours = (part.training.sum() + part.evaluation.sum()) / 3600
             watts = WATTS["CPU" if device.startswith("CPU") else "GPU"]
-            lines.append({"study": NAMES[name], "device": device, "runs": len(part),
+            lines.append({"study": SHORT.get(name, NAMES[name]), "device": device, "runs": len(part),
                           "training, hours": f"{part.training.sum() / 3600:.2f}",
                           "evaluation, hours": f"{part.evaluation.sum() / 3600:.2f}", "assumed power, watts": watts,
                           "energy, kWh": f"{hours * watts / 1000:.2f}"})
@@ -322,9 +333,9 @@ def title(benchmark):
 
 
 def heading(text, name, part, benchmark, more=""):
-    """A line above a table: what it is of, with n and seeds."""
+    """What a table is of, with n and seeds."""
     table = _part(name, part)
     table = table[(table.benchmark == benchmark) & (table.system == "plain") & (table.condition != "untrained")]
     seeds = sorted(set(table.seeds.dropna().astype(int)))
-    return Markdown(f"**{text}, {title(benchmark)}{more}** ({int(table.groups.max())} groups of questions, "
-                    f"{' to '.join(map(str, sorted({seeds[0], seeds[-1]})))} seeds)")
+    return (f"{text}, {title(benchmark)}{more} ({int(table.groups.max())} groups of questions, "
+            f"{' to '.join(map(str, sorted({seeds[0], seeds[-1]})))} seeds)")
