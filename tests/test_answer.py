@@ -57,6 +57,16 @@ def test_without_a_significant_difference_none_is_called_one_and_what_would_be_s
     assert "240 groups of questions, 5 seeds" in retrieval
 
 
+def test_the_headline_names_a_difference_only_where_one_is_significant(found):
+    assert found() == [] and answer.headline() == ""
+    found(primary({("no reasoning", "Mul map"): 0.02}), accuracy({}))
+    assert answer.headline().startswith("**Reasoning batches raise Mul mAP by 0.020** against hybrid batches alone (+0.020 [")
+    assert "the difference is not significant (+0.001" in answer.headline() and "240 groups of questions, 5 seeds" in answer.headline()
+    found(primary({("extra QA", "Mul map"): -0.02}), accuracy({}))
+    assert "**Reasoning batches do not significantly change Mul mAP** against" in answer.headline()
+    assert "the difference is significant (-0.020" in answer.headline().replace("\N{MINUS SIGN}", "-")
+
+
 def test_nothing_is_looked_at_while_one_run_of_the_primary_part_is_missing(found, monkeypatch):
     assert len(found(primary({}), accuracy({}))) == 3
     keys = [item.key for item in study.plan("full") if item.part == "reasoning"]

@@ -2,9 +2,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import tiny
 
-from hybrid_batch import cli, config, paths, study
+from hybrid_batch import cli, config, paths, runner, study
+from hybrid_batch.encoders import load
 
 
 def command(*arguments, check=True):
@@ -66,9 +69,14 @@ def test_the_plan_of_a_study_says_what_is_done(capsys):
     (["study", "nothing"], "error: study 'nothing' is unknown; choose from best, cpu-e5, cpu-use, full, gpu"),
 ])
 def test_a_mistake_gives_one_clear_line(arguments, message):
-    done = command(*arguments, check=False)
-    assert done.returncode == 1 and done.stderr.strip().splitlines()[-1].startswith(message)
-    assert "Traceback" not in done.stderr
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert str(stopped.value).startswith(message) and "\n" not in str(stopped.value)
+
+
+def test_a_mistake_ends_the_program_without_a_traceback():
+    done = command("study", "nothing", check=False)
+    assert done.returncode == 1 and done.stderr.startswith("error: study 'nothing' is unknown") and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("arguments, expected", [
@@ -76,9 +84,22 @@ def test_a_mistake_gives_one_clear_line(arguments, message):
     (["gpu", "--data", "there", "--workers", "2", "--ray", "auto", "--again"], ("gpu", "there", 2, "auto", True))])
 def test_study_runs_what_is_asked_for_and_says_where_its_rows_are(arguments, expected, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(study, "run", lambda *given: asked.append(given) or 3)
+    monkeypatch.setattr(runner, "run", lambda *given: asked.append(given) or 3)
     cli.main(["study", *arguments])
     assert asked == [expected] and capsys.readouterr().out == f"3 runs made; rows: results/{expected[0]}\n"
+
+
+def test_an_encoder_is_saved_as_a_folder_and_as_a_difference_from_another(tmp_path, capsys):
+    tiny.encoder(tmp_path / "a")
+    tiny.encoder(tmp_path / "b", seed=1)
+    first, second = (str(tmp_path / name / "tiny-e5") for name in "ab")
+    cli.main(["save", f"{first}+{second}", str(tmp_path / "mean")])
+    cli.main(["save", str(tmp_path / "mean"), str(tmp_path / "small"), "--from", first, "--rank", "32"])
+    assert [path.name for path in sorted((tmp_path / "small").iterdir())] == ["difference.safetensors", "difference.sha256"]
+    mean, small = (load.load(tmp_path / name, "cpu").encode(["w1 w2", "w3"]) for name in ("mean", "small"))
+    np.testing.assert_allclose(small, mean, atol=5e-3)
+    with pytest.raises(SystemExit, match="rank = 0: it must be 1 or more"):
+        cli.main(["save", first, str(tmp_path / "x"), "--rank", "0"])
 
 
 def test_two_languages_of_xquad_r_have_the_figures_of_the_whole_measured_before(data):

@@ -176,9 +176,9 @@ def test_controls_change_the_answers_of_reasoning_alone(answers):
         return {(i, lang): p for i, lang, p, t in zip(*(corpus.rows[n] for n in ("item", "language", "passage", "task"))) if t == task}
 
     assert passages(right, "qa") == passages(changed, "qa")
-    shared = passages(right, "reasoning").keys() & passages(changed, "reasoning").keys()
-    same = [passages(right, "reasoning")[key] == passages(changed, "reasoning")[key] for key in shared]
-    assert shared and not any(same)
+    before, after = passages(right, "reasoning"), passages(changed, "reasoning")
+    shared = before.keys() & after.keys()
+    assert shared and not any(before[key] == after[key] for key in shared)
 
 
 def test_languages_that_are_unseen_are_measured_and_not_trained_on():

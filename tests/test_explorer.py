@@ -18,6 +18,7 @@ import jupytext
 import nbformat
 import pandas as pd
 import pytest
+import yaml
 
 from hybrid_batch import book, config, paths, rows, study, summary
 from hybrid_batch.paths import ROOT
@@ -139,8 +140,11 @@ def address(results, tmp_path_factory):
     """The chapter with these results, in a book of three pages."""
     folder = tmp_path_factory.mktemp("book")
     (folder / "runs" / "book").mkdir(parents=True)
-    shutil.copy(ROOT / "_config.yml", folder)
-    shutil.copytree(ROOT / "book" / "_static", folder / "book" / "_static")
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text())
+    settings["sphinx"]["local_extensions"] = {name: str(ROOT / path) for name, path in settings["sphinx"]["local_extensions"].items()}
+    (folder / "_config.yml").write_text(yaml.safe_dump(settings))  # the extensions read the project, not this folder
+    for part in ("_static", "_templates"):
+        shutil.copytree(ROOT / "book" / part, folder / "book" / part)
     shutil.copy(ROOT / "book" / "references.bib", folder / "book")
     (folder / "_toc.yml").write_text("format: jb-book\nroot: book/introduction\nchapters:\n"
                                      "- file: runs/book/metrics\n- file: runs/book/explorer\n")

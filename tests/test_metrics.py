@@ -184,6 +184,11 @@ def test_language_shares_by_hand():
     assert np.allclose(shares.sum(axis=1), 1)
 
 
+def test_a_language_that_is_never_found_has_a_share_of_zero():
+    shares = metrics.language_shares(["de", "zh"], np.array([["de", "en"], ["en", "en"]]))
+    assert shares.columns.tolist() == ["de", "en", "zh"] and shares.loc["zh"].to_dict() == {"de": 0, "en": 1, "zh": 0}
+
+
 # Tables
 
 

@@ -8,8 +8,10 @@ import sys
 import jupytext
 import papermill
 import pytest
+import tiny
 
 from hybrid_batch import book, config, paths
+from hybrid_batch.report import tables
 
 NAMES = ["01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning"]
 PAIRS = paths.NOTEBOOKS / "ipynb"
@@ -78,11 +80,19 @@ def test_long_parameters_make_no_long_folder_names():
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory):
+def small(tmp_path_factory):
+    """What makes any notebook quick: an encoder small enough for a test. test_book runs them with the real one."""
+    folder = tmp_path_factory.mktemp("encoder")
+    tiny.encoder(folder)
+    return {"encoder": str(folder / "tiny-e5")}
+
+
+@pytest.fixture(scope="session")
+def smoke(small, tmp_path_factory):
     """Every notebook, executed with the smoke profile by the command line."""
     folder = tmp_path_factory.mktemp("smoke")
-    done = subprocess.run([sys.executable, "-m", "hybrid_batch", "run", "smoke", "-o", str(folder)], cwd=paths.ROOT,
-                          capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "hybrid_batch", "run", "smoke", "--encoder", small["encoder"], "-o", str(folder)],
+                          cwd=paths.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder, done
 
@@ -94,7 +104,7 @@ def test_the_smoke_profile_executes_every_notebook_cleanly(name, smoke):
     assert all(cell["execution_count"] for cell in code)
     outputs = [output for cell in code for output in cell["outputs"]]
     assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 1
+    assert any({"image/png", "image/svg+xml"} & set(output.get("data", {})) for output in outputs)
     assert str(paths.ROOT) not in json.dumps(notebook["metadata"])
 
 
@@ -107,11 +117,51 @@ def test_a_run_shows_its_progress_and_its_results_and_no_error(smoke):
     assert (folder / "results.csv").read_text().startswith("system,figure,value,low,high,se,df,groups,seeds")
 
 
-def test_a_second_run_executes_nothing_again(smoke, capfd):
+def test_a_second_run_executes_nothing_again(smoke, small, capfd):
     before = {path: path.stat().st_mtime_ns for path in smoke[0].glob("*.ipynb")}
-    book.run("smoke", output=smoke[0])
+    book.run("smoke", small, output=smoke[0])
     assert capfd.readouterr().out.count("as it was") == 5
     assert before == {path: path.stat().st_mtime_ns for path in smoke[0].glob("*.ipynb")}
+
+
+def test_a_run_takes_over_what_its_parameters_cannot_have_changed_and_executes_the_rest(smoke, small, capfd, monkeypatch):
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("executed"))
+    folder = smoke[0].with_name("smoke-again")
+    book.run("smoke", small, only=NAMES[:4], output=folder)
+    assert capfd.readouterr().out.count(f"as in {smoke[0].name}") == 4
+    for name in ("runs.json", "results.csv", "results.md"):
+        assert (folder / name).read_bytes() == (smoke[0] / name).read_bytes()
+    assert 'output: str = "' + str(folder) in injected(folder / "02_training.ipynb")
+    with pytest.raises(pytest.fail.Exception, match="executed"):
+        book.run("smoke", small | {"draws": 60}, output=smoke[0].with_name("smoke-draws"))
+    printed = capfd.readouterr().out
+    assert printed.count("as in ") == 2 and printed.rstrip().endswith("[3/5] 03_evaluation")  # the first that has draws
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_shows_its_code_and_all_its_parameters_in_a_folded_table(name, smoke):
+    hidden = [tags for _, _, tags in cells(book.sources()[name]) if "hide-input" in tags]
+    text = (smoke[0] / f"{name}.ipynb").read_text()
+    assert len(hidden) <= 3 and "<summary>All parameters of this notebook</summary>" in text
+
+
+def test_the_table_of_parameters_has_the_values_at_hand_escaped():
+    shown = tables.parameters({"alpha": 0.7, "languages": ["<x>"], "other": 1}).data
+    assert "share of monolingual batches in Hybrid" in shown and ">0.7<" in shown and "&lt;x&gt;" in shown and "other" not in shown
+
+
+def injected(path):
+    """The cell of an executed notebook that sets its parameters, "" without one."""
+    return "\n".join(cell.source for cell in jupytext.read(path).cells if "injected-parameters" in cell.metadata.get("tags", ()))
+
+
+def test_an_executed_notebook_sets_only_what_differs_from_its_own_cell(smoke):
+    cell = injected(smoke[0] / "02_training.ipynb")
+    changed = {line.split(":")[0] for line in cell.splitlines()}
+    assert {"steps", "strategies", "output"} <= changed and not {"alpha", "benchmark", "patience"} & changed
+    assert "steps: int = 2  # optimiser steps at most" in cell
+    kept = json.loads((smoke[0] / "parameters.json").read_text())  # for compare: those of the cells, too
+    assert (kept["steps"], kept["patience"], kept["alpha"], kept["output"]) == (2, 5, 0.5, str(smoke[0]))
 
 
 def digest(name, folder, **values):
@@ -146,26 +196,34 @@ def test_chapters_do_not_depend_on_the_parameters_of_a_run(tmp_path):
     assert book.depends_on(chapter, {}, tmp_path) == book.depends_on(chapter, {}, tmp_path / "elsewhere")
 
 
-def test_plain_papermill_runs_a_pair_with_a_parameter_changed(smoke, tmp_path):
+def test_new_rows_in_results_make_chapters_anew_and_no_notebook(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    chapter = jupytext.read(book.chapters()["study"])
+    before = digest("03_evaluation", tmp_path), book.depends_on(chapter, {}, tmp_path)
+    (tmp_path / "rows.parquet").write_text("new")
+    assert digest("03_evaluation", tmp_path) == before[0] and book.depends_on(chapter, {}, tmp_path) != before[1]
+
+
+def test_plain_papermill_runs_a_pair_with_a_parameter_changed(smoke, small, tmp_path):
     values = {key: list(value) if isinstance(value, tuple) else value for key, value in book.profile("smoke").items()
               if key in book.parameters("02_training")}
     done = papermill.execute_notebook(str(PAIRS / "02_training.ipynb"), str(tmp_path / "out.ipynb"), progress_bar=False,
-                                      parameters={**values, "alpha": 0.7, "output": str(tmp_path)}, cwd=str(paths.ROOT),
+                                      parameters={**values, **small, "alpha": 0.7, "output": str(tmp_path)}, cwd=str(paths.ROOT),
                                       kernel_name="python3")
     assert "Hybrid(0.7)" in json.dumps(done)
 
 
-def test_a_mixture_of_one_s_own_is_trained_and_measured_like_any_other(smoke, tmp_path):
+def test_a_mixture_of_one_s_own_is_trained_and_measured_like_any_other(smoke, small, tmp_path):
     values = {key: value for key, value in book.profile("smoke").items() if key in book.parameters("02_training")}
-    path = book.execute(book.sources()["02_training"], values | dict(
+    path = book.execute(book.sources()["02_training"], values | small | dict(
         strategies=[{"qa mono": 1, "qa mixed": 3}], output=str(tmp_path)), tmp_path / "02_training.ipynb")
     assert "0.75 qa mixed + 0.25 qa mono" in path.read_text() or "0.25 qa mono + 0.75 qa mixed" in path.read_text()
 
 
 @pytest.mark.parametrize("name", ["03_evaluation", "04_bias"])
-def test_an_analysis_notebook_is_useful_alone(name, smoke, tmp_path):
+def test_an_analysis_notebook_is_useful_alone(name, smoke, small, tmp_path):
     """Without any runs it measures the untrained encoder (here: finds that measured already)."""
-    path = book.execute(book.sources()[name], dict(output=str(tmp_path), languages=["ar", "en", "zh"], draws=50),
+    path = book.execute(book.sources()[name], small | dict(output=str(tmp_path), languages=["ar", "en", "zh"], draws=50),
                         tmp_path / f"{name}.ipynb")
     assert "run 02_training to add trained ones" in path.read_text() and "untrained" in path.read_text()
 

@@ -5,16 +5,17 @@ import json
 import pytest
 import tiny
 
-from hybrid_batch import metrics, paths, rankings, retrieval, storage
+from hybrid_batch import evaluation, metrics, paths, rankings, retrieval, storage
 from hybrid_batch.data.benchmarks import load_benchmark
+from hybrid_batch.encoders import load
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("rankings")
     tiny.encoder(made)
-    rankings.write("tiny", str(made / "tiny-e5"), folder=made)
-    rankings.write("tiny centred", str(made / "tiny-e5"), "centring", folder=made)
+    rankings.write("tiny", *evaluation.ranked_lists(str(made / "tiny-e5")), made)
+    rankings.write("tiny centred", *evaluation.ranked_lists(str(made / "tiny-e5"), "centring"), made)
     return made
 
 
@@ -26,7 +27,7 @@ def test_passages_are_numbered_as_the_benchmark_numbers_them():
 
 def test_ranks_are_those_of_the_benchmark_and_the_best_stand_at_the_top(folder):
     about, table = rankings.read("tiny", folder)
-    encoder, benchmark = rankings.load.load(str(folder / "tiny-e5")), load_benchmark("encyclo11")
+    encoder, benchmark = load.load(str(folder / "tiny-e5")), load_benchmark("encyclo11")
     ranks, _ = retrieval.rank(retrieval.embed(encoder, benchmark), benchmark)
     scores = metrics.per_query(ranks)
     expected = scores[scores.setting == "Mul"].set_index(["item", "query_language"]).rank_distance
@@ -46,9 +47,9 @@ def test_a_method_without_training_changes_the_lists(folder):
 
 def test_lists_of_another_edition_of_the_corpus_are_refused(folder, tmp_path):
     about = json.loads((folder / "tiny.json").read_text())
-    storage.write(tmp_path / "old.json", json.dumps(about | {"checksum": "0" * 64}))
+    storage.write(tmp_path / "old.json", json.dumps(about | {"edition": "0" * 12}))
     (tmp_path / "old.parquet").write_bytes((folder / "tiny.parquet").read_bytes())
-    with pytest.raises(ValueError, match="results/rankings/old: of another edition of encyclo11 .*make it anew"):
+    with pytest.raises(ValueError, match="results/rankings/old: of another edition of encyclo11's test split .*make it anew"):
         rankings.read("old", tmp_path)
 
 

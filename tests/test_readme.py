@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
 
 from hybrid_batch import cli, paths, summary
 from hybrid_batch.report import answer, tables
@@ -47,7 +48,8 @@ RUN = ["python -m hybrid_batch --help", "python -m hybrid_batch describe 02_trai
        "python -m hybrid_batch run quick --alpha 0.7",
        "papermill notebooks/ipynb/02_training.ipynb out.ipynb -p alpha 0.7"]
 USE = ['python -m hybrid_batch search book corpora/encyclo11/passages/th.jsonl --query "Woraus bestehen die Ringe des Saturn?"',
-       "python -m hybrid_batch search book --serve", "python -m hybrid_batch train --corpus encyclo11 --strategy Hybrid -o my-encoder"]
+       "python -m hybrid_batch search book --serve --compare offline-e5-small",
+       "python -m hybrid_batch train --corpus encyclo11 --strategy Hybrid -o my-encoder"]
 STUDY = ["make study STUDY=gpu DATA=../shared/data", "make chapters html"]
 DATA = ["python -m hybrid_batch prepare",
         "python -m hybrid_batch prepare mlqa xnli --data ../shared/data --against xquad-r mlqa-r",
@@ -56,7 +58,7 @@ DATA = ["python -m hybrid_batch prepare",
 
 @pytest.mark.parametrize("command", RUN)
 def test_the_commands_work_as_written(command, tmp_path):
-    """As written, but small: the smoke profile for quick, few steps for papermill, output elsewhere."""
+    """As written, but small: the smoke profile for quick, few steps for papermill, a tiny encoder, output elsewhere."""
     work(command, tmp_path)
 
 
@@ -87,13 +89,14 @@ def test_the_commands_on_real_data_work_as_written(command, data, tmp_path):
 
 def work(command, tmp_path):
     """Run a command; what it prints."""
-    words = shlex.split(command.replace(" quick ", " smoke "))
+    words, encoder = shlex.split(command.replace(" quick ", " smoke ")), tmp_path / "tiny-e5"
+    tiny.encoder(tmp_path)
     if "run" in words:
-        words += ["-o", str(tmp_path / "runs"), "-n", "05_reasoning" if "reasoning:" in command else "02_training"]
+        words += ["--encoder", str(encoder), "-o", str(tmp_path / "runs"), "-n", "05_reasoning" if "reasoning:" in command else "02_training"]
         words += ["--controls", "[]"] * ("reasoning:" in command)
     if words[0] == "papermill":
         words[2] = str(tmp_path / words[2])
-        words += ["-k", "python3", "-p", "steps", "2", "-p", "output", str(tmp_path), "-y",
+        words += ["-k", "python3", "-p", "encoder", str(encoder), "-p", "steps", "2", "-p", "output", str(tmp_path), "-y",
                   "{strategies: [Hybrid], languages: [ar, en], eval_every: 1, eval_batches: 1}"]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(words, cwd=paths.ROOT, env=environment, capture_output=True, text=True)

@@ -129,6 +129,15 @@ def test_committed_rows_have_the_one_form_possible_values_and_no_text(name):
                 assert part.value.between(metrics.FIGURES[figure].low - 1e-9, metrics.FIGURES[figure].high + 1e-9).all(), figure
 
 
+def test_the_rows_of_some_parts_are_those_of_the_whole_study():
+    whole, part = summary.Rows("cpu-e5"), summary.Rows("cpu-e5", ["reproduction"])
+    assert part.conditions == {place: keys for place, keys in whole.conditions.items() if place[0] == "reproduction"}
+    keys = part.conditions["reproduction", "Hybrid"]
+    assert len(keys) == 5 and {name for name, _ in whole.conditions} > {"reproduction"}
+    for mine, theirs in zip(part.values(keys, "xquad-r", "plain", "Mul map"), whole.values(keys, "xquad-r", "plain", "Mul map")):
+        assert np.array_equal(mine, theirs)
+
+
 def test_results_are_small():
     assert sum(path.stat().st_size for path in paths.RESULTS.rglob("*") if path.is_file()) < 12e6
 
@@ -162,7 +171,7 @@ def test_the_differences_that_tables_show_are_those_of_their_rows(name):
     table = tables.differences(name, "reasoning", "xquad-r")
     for line in table.to_dict("records"):
         second, first = line["compared"].split(" − ")
-        figure = next(f for f in tables.TABLE1 if metrics.figure_label(f) == line["figure"])
+        figure = next(f for f in tables.TABLE1 if tables.directed(metrics.figure_label(f)) == line["measure"])
         expected = (slow(name, "reasoning", second, "xquad-r", "plain", figure)
                     - slow(name, "reasoning", first, "xquad-r", "plain", figure))
         shown = float(line["difference"].split(" [")[0])

@@ -331,6 +331,7 @@ def visit(browser, address):
 
 def test_a_query_is_typed_and_answered_with_the_keyboard_alone_and_without_a_script(visit):
     page = visit(java_script_enabled=False)
+    page.locator("input[type=search]:focus").wait_for()
     page.keyboard.type("Woraus bestehen die Ringe des Saturn?")
     page.keyboard.press("Enter")
     page.wait_for_url("**q=Woraus*")

@@ -11,7 +11,7 @@ import pytest
 import tiny
 import yaml
 
-from hybrid_batch import config, paths, rows, study
+from hybrid_batch import config, paths, rows, runner, study
 
 NAMES = sorted(path.stem for path in paths.STUDIES.glob("*.yaml"))
 
@@ -76,9 +76,9 @@ def test_conditions_change_single_sources_and_names_stand_for_corpora(project):
     (dict(partz={}), "did you mean 'parts'")])
 def test_what_is_wrong_in_a_study_is_named_before_anything_runs(project, change, named, monkeypatch):
     project(**change)
-    monkeypatch.setattr(study, "make", lambda _: pytest.fail("runs"))
+    monkeypatch.setattr(runner, "make", lambda _: pytest.fail("runs"))
     with pytest.raises(ValueError) as error:
-        study.run("mine")
+        runner.run("mine")
     assert named in str(error.value)
 
 
@@ -104,40 +104,40 @@ def test_a_study_takes_over_another_and_changes_it(project):
 
 def test_a_study_is_made_once_and_goes_on_where_it_was(project, capsys, monkeypatch):
     project()
-    assert study.run("mine") == 5
+    assert runner.run("mine") == 5
     manifests = rows.manifests("mine")
     assert set(manifests) == {item.key for item in study.plan("mine")}
     assert all((paths.RESULTS / "mine" / f"{key}.parquet").exists() for key in manifests)
-    assert study.run("mine") == 0
+    assert runner.run("mine") == 0
     (paths.RESULTS / "mine" / f"{study.plan('mine')[1].key}.json").unlink()
-    original, made = study.make, []
-    monkeypatch.setattr(study, "make", lambda item: made.append(str(item)) or original(item))
-    assert study.run("mine") == 1 and made == ["part: X-Y, seed 0"]
+    original, made = runner.make, []
+    monkeypatch.setattr(runner, "make", lambda item: made.append(str(item)) or original(item))
+    assert runner.run("mine") == 1 and made == ["part: X-Y, seed 0"]
 
 
 def test_a_run_that_fails_is_told_and_the_others_are_made(project, monkeypatch):
     project()
-    original = study.make
+    original = runner.make
 
     def make(item):
         if item.condition == "X-Y":
             raise ValueError("no such luck")
         return original(item)
 
-    monkeypatch.setattr(study, "make", make)
+    monkeypatch.setattr(runner, "make", make)
     with pytest.raises(RuntimeError, match="2 of 5 runs failed.*part: X-Y, seed 0: no such luck"):
-        study.run("mine")
+        runner.run("mine")
     assert len(rows.manifests("mine")) == 3
 
 
 COMMAND = """
 import sys
 from pathlib import Path
-from hybrid_batch import paths, study
+from hybrid_batch import paths, runner
 folder = Path(sys.argv[1])
 paths.STUDIES, paths.RUNS, paths.RESULTS = folder / "studies", folder / "runs", folder / "results"
 if __name__ == "__main__":
-    print("made", study.run("mine", workers=int(sys.argv[2])), flush=True)
+    print("made", runner.run("mine", workers=int(sys.argv[2])), flush=True)
 """
 
 
@@ -162,7 +162,7 @@ def test_workers_make_the_rows_that_one_process_makes(project):
     command = start(folder, 2)
     assert "made 3" in command.communicate(timeout=300)[0]
     by_workers = {key: rows.read("mine", [key]).value.to_numpy() for key in rows.manifests("mine")}
-    study.run("mine", again=True)
+    runner.run("mine", again=True)
     for key, values in by_workers.items():
         assert rows.read("mine", [key]).value.to_numpy() == pytest.approx(values, abs=1e-4)
 
@@ -179,7 +179,7 @@ def test_a_command_that_is_killed_leaves_nothing_half_written_and_its_runs_to_th
     assert 0 < len(done) < 5
     for key in done:
         rows.read("mine", [key])
-    assert study.run("mine") == 5 - len(done)
+    assert runner.run("mine") == 5 - len(done)
 
 
 # Ray
@@ -189,7 +189,7 @@ def test_without_ray_the_remedy_is_told(project, monkeypatch):
     project()
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match=r"--ray needs the package ray: pip install 'hybrid-batch\[ray\]'"):
-        study.run("mine", ray_address="auto")
+        runner.run("mine", ray_address="auto")
 
 
 def test_on_a_cluster_of_which_a_node_dies_only_its_unfinished_runs_are_made_again(project, tmp_path):
@@ -215,11 +215,11 @@ import json, sys, threading, time
 from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
-from hybrid_batch import paths, rows, study
+from hybrid_batch import paths, rows, runner, study
 
 folder = Path(sys.argv[1])
 paths.STUDIES, paths.RUNS, paths.RESULTS = folder / "studies", folder / "runs", folder / "results"
-make = study.make
+make = runner.make
 
 
 def noted(item):
@@ -233,7 +233,7 @@ def noted(item):
     return make(item)
 
 
-study.make = noted
+runner.make = noted
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 second = cluster.add_node(num_cpus=1)
 told = {"killed": second.node_id}
@@ -254,7 +254,7 @@ def kill():
 
 
 threading.Thread(target=kill, daemon=True).start()
-told["made"] = study.run("mine", ray_address=cluster.address)
+told["made"] = runner.run("mine", ray_address=cluster.address)
 print(json.dumps(told), flush=True)
 """
 
@@ -262,7 +262,7 @@ print(json.dumps(told), flush=True)
 def test_the_number_of_workers_must_make_sense(project):
     project()
     with pytest.raises(ValueError, match="workers = 0"):
-        study.run("mine", workers=0)
+        runner.run("mine", workers=0)
 
 
 def test_seeds_are_those_of_the_part():
@@ -283,12 +283,12 @@ def test_one_training_that_two_parts_ask_for_is_measured_on_all_that_either_asks
     project(parts={"p": {"seeds": [0], "conditions": {"a": {"strategy": "X-Y"}}},
                    "q": {"seeds": [0], "by_language": True, "debias": ["centring"], "interpolation": [0.5],
                          "benchmarks": ["encyclo11"], "conditions": {"b": {"strategy": "X-Y", "keep_encoder": True}}}})
-    assert study.run("mine") == 1
+    assert runner.run("mine") == 1
     (key, manifest), = rows.manifests("mine").items()
     assert set(manifest["benchmarks"]) == {"encyclo11-quick", "encyclo11"}
     assert manifest["benchmarks"]["encyclo11-quick"]["systems"] == ["plain", "centring", "interpolated 0.5"]
     assert (rows.read("mine", [key]).query_language == "de").any()
-    assert study.run("mine") == 0
+    assert runner.run("mine") == 0
     kept = paths.RUNS / "studies" / "mine" / "encoders" / "a-0"
     assert (kept / "encoder" / "modules.json").exists() and (kept / "encoder-0.5" / "modules.json").exists()
 
@@ -298,6 +298,6 @@ def test_an_encoder_that_a_study_keeps_can_be_named_by_its_next_part(project):
     kept = [folder / "runs" / "studies" / "mine" / "encoders" / f"{name}-{{seed}}" / "encoder" for name in ("a-b", "c")]
     project(parts={"p": {"seeds": [0], "keep_encoder": True, "conditions": {"a b": {"strategy": "X-Y"}, "c": {"strategy": "X-X"}}},
                    "q": {"seeds": [0], "strategy": "", "conditions": {"merged": {"encoder": "+".join(map(str, kept))}}}})
-    assert study.run("mine") == 3
+    assert runner.run("mine") == 3
     values = {manifest["label"]: rows.read("mine", [key]) for key, manifest in rows.manifests("mine").items()}
     assert len(values) == 3 and not values["untrained"].empty

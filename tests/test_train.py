@@ -15,7 +15,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from hybrid_batch import cli, config, experiment, finetune, search
-from hybrid_batch.data import corpora, io
+from hybrid_batch.data import corpora
 from hybrid_batch.data.benchmarks import load_benchmark
 from hybrid_batch.encoders import load
 from hybrid_batch.encoders.weights import ADAPTER, freeze, parameters
@@ -65,7 +65,7 @@ def test_the_folder_is_an_ordinary_encoder_with_prompts_and_a_card(base, mine, f
 def test_the_figures_of_the_card_are_those_of_the_encoder_that_was_saved(base, mine, folder):
     for adapter in (0, 4):
         made = finetune.finetune(str(mine), folder / "out", adapter, encoder=base, **SETTINGS)
-        held_out = str(next((folder / "work").glob("corpus-*")) / "held-out")
+        held_out = f"{mine}:test"
         runs = [experiment.run(config.Experiment.of(encoder=name, strategy="", benchmarks=[held_out]), folder / "again")
                 for name in (base, str(folder / "out"))]
         values = [experiment.table([run], held_out, ["Mul map"]).value.iloc[0] for run in runs]
@@ -80,12 +80,11 @@ def test_what_is_held_out_shares_no_group_and_no_passage_with_what_is_trained_on
         row["item"], row["passage"] = f"i{number // 3}", f"passage {number // 6} {row['language']}"
         row.pop("group")
     mine.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    parts, about = finetune.split(mine, ())
-    train, validation = (list(dict(row) for _, row in io.records(str(parts / f"{name}.jsonl"))) for name in ("train", "validation"))
-    held_out = load_benchmark(str(parts / "held-out"))
-    passages = [{row["passage"] for row in train}, {row["passage"] for row in validation}, set(held_out.passages.text)]
+    train, validation = (corpora.load_corpus(f"{mine}:{part}").rows for part in ("train", "validation"))
+    held_out = load_benchmark(f"{mine}:test")
+    passages = [set(train["passage"]), set(validation["passage"]), set(held_out.passages.text)]
     assert not passages[0] & passages[1] and not passages[0] & passages[2] and not passages[1] & passages[2]
-    assert about["groups"] == {"train": 16, "validation": 2, "test": 2} and held_out.queries.group.nunique() == 2
+    assert [len(part.unique("group")) for part in (train, validation)] == [16, 2] and held_out.queries.group.nunique() == 2
     assert len(held_out.queries) == 12 and len(held_out.passages) == 6 and len(train) == 96
 
 

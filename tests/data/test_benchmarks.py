@@ -618,3 +618,67 @@ def test_the_checksum_of_the_passages_is_that_of_every_split(tmp_path):
     assert test.passages_checksum == dev.passages_checksum and test.checksum != dev.checksum
     other = collection(tmp_path, **{"corpus.jsonl": lines(*CORPUS_LINES[:2], CORPUS_LINES[2] | {"text": "Other."})})
     assert other.passages_checksum != test.passages_checksum and other.checksum != test.checksum
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A function (rows or a number of groups, name) -> a file of rows: two questions a group, in German and English."""
+    monkeypatch.setattr(corpora, "CACHE", tmp_path / "cache")
+
+    def make(rows=30, name="mine.jsonl"):
+        if isinstance(rows, int):
+            rows = [dict(item=f"{group}-{item}", group=f"g{group}", language=language, query=f"question {group}-{item} {language}",
+                         passage=f"passage {group}-{item} {language}")
+                    for group in range(rows) for item in "ab" for language in ("de", "en")]
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return str(tmp_path / name)
+
+    return make
+
+
+def test_a_file_of_rows_is_a_benchmark_whose_answers_are_in_all_its_languages(mine):
+    benchmark = load_benchmark(mine(3))
+    assert benchmark.languages == ["de", "en"] and len(benchmark.queries) == len(benchmark.passages) == 12
+    relevant = benchmark.relevant.merge(benchmark.passages, left_on="passage", right_index=True)
+    assert sorted(relevant.text[relevant["item"].str.endswith("1-a")]) == ["passage 1-a de", "passage 1-a en"]
+    assert benchmark.queries.groupby("group")["item"].nunique().tolist() == [2, 2, 2]
+    assert load_benchmark(mine(3), languages=["en"]).languages == ["en"]
+
+
+def test_the_parts_of_a_file_share_no_group_whatever_its_languages_and_are_the_same_each_time(mine):
+    name = mine(30)
+    parts = {part: set(corpora.load_corpus(f"{name}:{part}").rows["group"]) for part in corpora.PARTS}
+    assert [len(groups) for groups in parts.values()] == [24, 3, 3]
+    assert len(set.union(*parts.values())) == 30
+    german = corpora.load_corpus(f"{name}:train", languages=["de"])
+    assert set(german.rows["group"]) == parts["train"] and german.about["counts"]["de"] == {"held out": 12, "kept": 48}
+    assert len(corpora.load_corpus(f"{name}:train", limit=5).rows) == 10
+    test = load_benchmark(f"{name}:test")
+    assert test.queries.text.tolist() == load_benchmark(name, split="test").queries.text.tolist()
+    asked = {text.split()[1].split("-")[0] for text in test.queries.text}
+    assert asked == {group.removeprefix("mine/g") for group in parts["test"]}
+    other = corpora.load_corpus(f"{mine(30, 'other.jsonl')}:test")  # however the file is called
+    assert {group.partition("/")[2] for group in other.rows["group"]} == {group.partition("/")[2] for group in parts["test"]}
+
+
+def test_wrong_answers_are_candidates_too_and_translations_ask_nothing(mine):
+    row = dict(item="a", language="en", query="q", passage="p", negatives=["n", "m"])
+    benchmark = load_benchmark(mine([row, row | dict(item="b", task="parallel", query="t", passage="t", negatives=[])]))
+    assert sorted(benchmark.passages.text) == ["m", "n", "p"] and benchmark.queries.text.tolist() == ["q"]
+    assert benchmark.passages.text[benchmark.relevant.passage].tolist() == ["p"]
+
+
+@pytest.mark.parametrize("name, rows, message", [
+    ("{}:dev", 30, "no part 'dev': choose train, validation, test"), ("{}:test", 19, "has 19 groups .* give at least 20"),
+    ("{}", [dict(item="a", language="en", query="q")], "no row has both a query and a passage"),
+    ("{}", [dict(item="a", language="en", query="q", passage="q", task="parallel")], "a task other than parallel"),
+    ("no.jsonl", 1, "no.jsonl does not exist: check the path"), ("{}", [dict(item="a", language="en", lang="x")], "line 1: unknown")])
+def test_a_file_that_cannot_measure_says_why(name, rows, message, mine):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        load(name.format(mine(rows)))
+
+
+def test_a_file_whose_ids_differ_between_languages_is_warned_of(mine):
+    rows = [dict(item=f"a-{code}", language=code, query=f"q {code}", passage=f"p {code}") for code in ("de", "en")]
+    with pytest.warns(UserWarning, match="no question has the same id in two languages"):
+        load_benchmark(mine(rows))

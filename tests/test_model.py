@@ -1,0 +1,53 @@
+"""The encoder that the project ships: what is in models/ is what the rows and the card speak of."""
+
+import numpy as np
+import pytest
+
+from hybrid_batch import paths, rows, study
+from hybrid_batch.encoders import load, low_rank
+from hybrid_batch.report import card
+
+FOLDER = paths.MODELS / card.MODEL
+
+
+def test_it_is_small_and_differs_from_the_offline_encoder():
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 3e6
+    base, identity, difference = low_rank.read(FOLDER)
+    assert base == "offline-e5-small" and identity == load.identity(base) and len(difference) > 100
+
+
+def test_it_is_loaded_by_name_and_finds_a_passage_in_another_language_first():
+    encoder, before = load.load(card.MODEL, "cpu"), load.load("offline-e5-small", "cpu")
+    question, texts = "Wie entstehen die Gezeiten?", [
+        "The tides are caused by the pull of the Moon and the Sun.", "Der Mond ist von der Erde 384400 km entfernt.",
+        "The Romans built roads.", "Die Römer bauten Straßen."]
+
+    def scores(encoder):
+        return encoder.encode([question], prompt_name="query")[0] @ encoder.encode(texts, prompt_name="passage").T
+
+    assert np.argmax(scores(encoder)) == 0
+    assert scores(encoder)[0] - scores(encoder)[1] > scores(before)[0] - scores(before)[1]
+
+
+def test_the_figures_of_its_card_are_those_of_the_rows():
+    text = card.CARD.read_text(encoding="utf-8")
+    assert card.PLACE.sub(lambda found: found[1] + card.figures() + found[2], text) == text, "run `make pair`"
+    assert all(name in text for name in card.BENCHMARKS.values())
+
+
+def test_the_cut_to_its_rank_costs_little():
+    made = rows.manifests(card.STUDY)
+    cut = {item.condition: item.key for item in study.plan(card.STUDY) if item.part == "cut"}
+    assert made[cut["rank 32"]]["encoder"] == load.identity(card.MODEL)
+    figures = {name: rows.read(card.STUDY, [key]) for name, key in cut.items()}
+    means = {name: table[table.group.isna() & (table.query_language == "all") & (table.system == "plain")].set_index(
+        ["benchmark", "figure"]).value for name, table in figures.items()}
+    for benchmark in ("encyclo11-validation", "encyclo11-passages-validation", "mlqa held out"):
+        for figure in ("Mo map", "Cr map", "Mul map"):
+            assert means["rank 32"][benchmark, figure] > means["whole difference"][benchmark, figure] - 0.0025
+
+
+@pytest.mark.parametrize("part", ["recipe", "measured", "cut"])
+def test_all_runs_that_the_card_speaks_of_are_there(part):
+    made = rows.manifests(card.STUDY)
+    assert all(item.key in made for item in study.plan(card.STUDY) if item.part == part)
