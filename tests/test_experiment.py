@@ -13,7 +13,7 @@ from hybrid_batch.config import Experiment
 from hybrid_batch.data import encyclo11
 
 SMALL = dict(benchmarks=["encyclo11-quick"], languages=["de", "en"], steps=2, batch_size=4, max_length=16, eval_every=2,
-             eval_batches=1, encoding_precision="float32")
+             eval_batches=1, precision="float32", encoding_precision="float32")
 
 
 @pytest.fixture(scope="module")

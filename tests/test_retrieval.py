@@ -266,9 +266,9 @@ def test_half_precision_is_used_only_where_the_vectors_come_out_alike(monkeypatc
             return vectors + self.spoilt * torch.is_autocast_enabled("cpu")
 
     encoder = Rounded()
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     assert encoding_precision(encoder) == "float32" and encoding_precision(encoder, "bf16") == "bf16"
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     assert encoding_precision(encoder) == "bf16"
     encoder.spoilt = 1.0
     assert encoding_precision(encoder) == "float32" and encoding_precision(encoder, "float32") == "float32"

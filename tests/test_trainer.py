@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,10 +9,11 @@ import torch
 from datasets import Dataset
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-from hybrid_batch import trainer
+from hybrid_batch import retrieval, trainer
 from hybrid_batch.config import Training
 from hybrid_batch.data import corpora
 from hybrid_batch.data.table import table
+from hybrid_batch.encoders import load
 from hybrid_batch.encoders.weights import parameters
 from hybrid_batch.losses import TaskLoss
 from hybrid_batch.strategies import TASKS, Mixture, mixture
@@ -254,9 +256,18 @@ def test_the_batches_drawn_are_counted_by_kind(encoder):
     assert drawn == {"qa cross": 3, "qa mono": 3}
 
 
-@pytest.mark.parametrize("wanted, device, used", [("auto", "cpu", "float32"), ("bf16", "cpu", "bf16"), ("float32", "cpu", "float32")])
-def test_the_precision_recorded_is_the_one_used(wanted, device, used):
-    assert trainer.precision(Training(precision=wanted), torch.device(device)) == used
+@pytest.mark.parametrize("wanted, has, used", [("auto", False, "float32"), ("auto", True, "bf16"), ("bf16", False, "bf16"),
+                                               ("float32", True, "float32")])
+def test_the_precision_recorded_is_the_one_used(wanted, has, used, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has)
+    assert trainer.precision(Training(precision=wanted), torch.device("cpu")) == used
+
+
+def test_after_training_in_bf16_it_computes_in_float32_again(encoder, tmp_path):
+    trainer.train(encoder, tiny.corpus(), HYBRID, replace(SETTINGS, precision="bf16"))
+    load.save(encoder, tmp_path / "saved")
+    texts = tiny.corpus().rows["passage"]
+    assert (retrieval.encode(encoder, texts, "passage") == retrieval.encode(load.load(tmp_path / "saved"), texts, "passage")).all()
 
 
 def test_an_empty_corpus_is_named(encoder, tmp_path):

@@ -45,7 +45,7 @@ class Training:
     distillation: float = parameter(0.0, "weight of the pull of parallel batches to the untrained vectors", low=0)
     freeze_embeddings: bool = parameter(False, "leave the word embeddings as they are")
     frozen_layers: int = parameter(0, "embeddings and layers below this one stay as they are; 0: all are trained", low=0)
-    precision: str = parameter("auto", "of training; auto: bf16 on a GPU that has it, else float32",
+    precision: str = parameter("auto", "of training; auto: bf16 where the device has it, else float32",
                                choices=("auto", "float32", "bf16"))
     language_sampling: str = parameter("uniform", "how the languages of batches are drawn: alike, or by their numbers of rows",
                                        choices=("uniform", "size"))
@@ -95,7 +95,7 @@ class Experiment:
     choice_items: int = parameter(100, "most items of each of these data sets", unit="items", low=1, trains=False)
     probe_sentences: int = parameter(500, "most sentences of each language of the probes", unit="sentences", low=1, trains=False)
     probes: bool = parameter(False, "measure the alignment of languages with Tatoeba and NTREX, too", trains=False)
-    encoding_precision: str = parameter("auto", "of encoding; auto: bf16 on a CPU that has it, if vectors come out alike",
+    encoding_precision: str = parameter("auto", "of encoding; auto: bf16 where the device has it, if vectors come out alike",
                                         choices=("auto", "float32", "bf16"), trains=False)
     keep_encoder: bool = parameter(False, "keep the trained encoder on disk", trains=False)
     data: str = parameter("", "folder that holds the folders of data sets and benchmarks; not needed for encyclo11", trains=False)

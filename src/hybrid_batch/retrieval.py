@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from hybrid_batch import storage
-from hybrid_batch.encoders.weights import fingerprint
+from hybrid_batch.encoders.weights import fingerprint, has_bf16
 
 DECIMALS = 6
 TOKENS = (65_536, 1_024)  # in a batch, padding too: on a GPU, on a CPU
@@ -84,8 +84,7 @@ def encoding_precision(encoder, wanted="auto"):
     come out alike, and float32 elsewhere."""
     if wanted != "auto":
         return wanted
-    has = {"cuda": torch.cuda.is_bf16_supported, "cpu": torch.ops.mkldnn._is_mkldnn_bf16_supported}.get(encoder.device.type)
-    if has is None or not has():
+    if not has_bf16(encoder.device):
         return "float32"
     texts = ["One text to try.", "Ein zweiter Text, etwas länger als der erste, mit einem Nebensatz.", "第三个句子。", "๔"]
     full, half = (encode(encoder, texts, "passage", name) for name in ("float32", "bf16"))

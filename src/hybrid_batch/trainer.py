@@ -14,7 +14,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from hybrid_batch.config import Training
 from hybrid_batch.encoders.load import limit_length
-from hybrid_batch.encoders.weights import freeze
+from hybrid_batch.encoders.weights import freeze, has_bf16
 from hybrid_batch.losses import TaskLoss
 from hybrid_batch.sampler import HybridBatchSampler, Index
 from hybrid_batch.strategies import TASKS, Mixture, mixture
@@ -72,6 +72,8 @@ def train(encoder, corpus, strategy, training=Training(), validation=None, folde
     if folder is not None:  # the weights wanted are in memory now
         for checkpoint in Path(folder).glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
+    for name in ("forward", "_original_forward", "_is_accelerate_prepared"):  # else it would go on computing in bf16
+        vars(encoder).pop(name, None)
     limit_length(encoder, own_length)
     card = encoder.model_card_data
     card.widget, card.train_datasets, card.eval_datasets = [], [], []
@@ -85,7 +87,7 @@ def precision(training, device):
     """The precision that a training uses on a device: "bf16" or "float32"."""
     if training.precision != "auto":
         return training.precision
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return "bf16" if has_bf16(device) else "float32"
 
 
 def validation_sampler(rows, training):

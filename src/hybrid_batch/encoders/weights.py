@@ -1,4 +1,4 @@
-"""What is done to an encoder's weights: copy, mix, freeze, name."""
+"""What is done to an encoder's weights: copy, mix, freeze, name; and in which precision they may be computed with."""
 
 import hashlib
 import types
@@ -11,6 +11,12 @@ from hybrid_batch.encoders.muse import UniversalSentenceEncoder
 
 ADAPTER = ".lora_"  # in the names of an adapter's weights
 LAYERS = ("encoder.layer", "layers", "transformer.layer")  # in BERT and its kin, ModernBERT, DistilBERT
+
+
+def has_bf16(device):
+    """Whether a device computes in bf16 itself, which is where it is faster than float32."""
+    has = {"cuda": torch.cuda.is_bf16_supported, "cpu": torch.cpu._is_avx512_bf16_supported}.get(device.type)
+    return has is not None and has()
 
 
 def parameters(encoder):
