@@ -9,6 +9,7 @@ notebook whose parameters, text, code and data are those of another run is taken
 import ast
 import concurrent.futures
 import copy
+import functools
 import html
 import json
 import os
@@ -43,7 +44,7 @@ if not importlib.util.find_spec("hybrid_batch"):
     os.chdir("{name}")
     subprocess.run([sys.executable, "binder/install.py"], check=True)
     sys.path.insert(0, os.path.abspath("src"))"""
-AT_ONCE = 2  # chapters
+AT_ONCE = 2  # kernels
 KERNEL = ["--log-level=CRITICAL", "--InlineBackend.figure_formats=svg",
           "--IPKernelApp.exec_lines=import hybrid_batch.report.picture"]  # which gives any figure its words
 QUICK = "quick"  # the profile whose values the notebooks show
@@ -110,6 +111,15 @@ def checked(values, known, what):
     return {name: config.check(name, value) for name, value in values.items()}
 
 
+def make(profile_name=QUICK, overrides=None):
+    """Run the notebooks and, beside them, execute the chapters and the pages of the course, and leave all where the book's
+    table of contents looks for it. Returns the folder of the run; raises as run does."""
+    asked = _asked(profile_name, overrides)
+    _at_once([lambda: _run(*asked), *_pages()])
+    publish(asked[0])
+    return asked[0]
+
+
 def run(profile_name=QUICK, overrides=None, only=None, output=None):
     """Run the notebooks with a profile's parameters, some of them overridden.
 
@@ -118,6 +128,11 @@ def run(profile_name=QUICK, overrides=None, only=None, output=None):
     output: folder of the executed notebooks and tables; None: runs/<profile>, with the overrides in its name.
     Returns the folder. Raises ValueError before anything runs if a parameter is unknown or impossible.
     """
+    return _run(*_asked(profile_name, overrides, only, output))
+
+
+def _asked(profile_name, overrides=None, only=None, output=None):
+    """(folder of a run, values of all parameters, {notebook: its own}), checked."""
     names = list(only or sources())
     known = {name: parameters(name) for name in names}
     every = dict.fromkeys(parameter for part in known.values() for parameter in part)
@@ -127,13 +142,16 @@ def run(profile_name=QUICK, overrides=None, only=None, output=None):
     folder = Path(output).resolve() if output else paths.RUNS / folder_name(profile_name, changed)
     inside = folder.is_relative_to(paths.ROOT)  # then no path of this machine stands in the notebook
     values["output"] = str(folder.relative_to(paths.ROOT) if inside else folder)
+    return folder, values, {name: {key: value for key, value in values.items() if key in known[name]} for name in names}
+
+
+def _run(folder, values, chosen):
     with storage.lock(folder.with_name(f".{folder.name}.lock")):  # another process may be at it
         own = {key: value for path in sources().values() for key, value in _own_values(jupytext.read(path)).items()}
         storage.write(folder / "parameters.json", json.dumps(own | values, indent=1, ensure_ascii=False))
-        for number, name in enumerate(names, 1):
-            chosen = {key: value for key, value in values.items() if key in known[name]}
-            print(f"=== [{number}/{len(names)}] {name}", flush=True)
-            execute(sources()[name], chosen, folder / f"{name}.ipynb")
+        for number, (name, given) in enumerate(chosen.items(), 1):
+            print(f"=== [{number}/{len(chosen)}] {name}", flush=True)
+            execute(sources()[name], given, folder / f"{name}.ipynb")
     return folder
 
 
@@ -147,17 +165,30 @@ def folder_name(profile_name, changed):
 def render(under=""):
     """Execute the chapters and the pages of the course that have code, and nothing else; returns the folder where the
     book's table of contents looks for them. under: only those whose name begins so, such as course/unit2."""
-    def made(name, path):
+    _at_once(_pages(under))
+    return paths.BOOK
+
+
+def _pages(under=""):
+    """What executes the chapters, a function each."""
+    def executed(name, path):
         print(f"=== chapter {name}", flush=True)
         execute(path, {}, paths.BOOK / f"{name}.ipynb")
 
+    return [functools.partial(executed, *page) for page in chapters().items() if page[0].startswith(under)]
+
+
+def _at_once(jobs):
+    """Call functions that start kernels, AT_ONCE at a time; the first to fail ends it."""
     # Two kernels with a thread for every core each would wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // AT_ONCE)))
     with storage.lock(paths.BOOK.with_name(".book.lock")), concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        chosen = [(name, path) for name, path in chapters().items() if name.startswith(under)]
-        for future in [pool.submit(made, *chapter) for chapter in chosen]:
-            future.result()
-    return paths.BOOK
+        try:
+            for future in concurrent.futures.as_completed([pool.submit(job) for job in jobs]):
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def publish(folder):

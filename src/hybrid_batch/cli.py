@@ -177,10 +177,7 @@ def _run(choice):
 
 def _book(choice):
     from hybrid_batch import book
-    folder = book.run(choice.profile, _overrides(choice))
-    book.render()
-    book.publish(folder)
-    print(f"the book shows the run {folder.name}")
+    print(f"the book shows the run {book.make(choice.profile, _overrides(choice)).name}")
 
 
 def _compare(choice):
