@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from sentence_transformers.base.sampler import SetEpochMixin
-from torch.utils.data import Sampler
 
 from hybrid_batch.data.table import EMPTY, codes, text_hashes
 from hybrid_batch.strategies import Mixture
@@ -190,7 +188,7 @@ class _Stream:
         return [others[drawn], *others[:drawn], *others[drawn + 1:]]
 
 
-class HybridBatchSampler(SetEpochMixin, Sampler):
+class HybridBatchSampler:
     """Batches of one kind each, drawn from a strategy, for a stock DataLoader.
 
     Yields lists of 2 * ``pairs`` row numbers: query row, passage row, query row, ... so that a batch can be cut
@@ -208,12 +206,11 @@ class HybridBatchSampler(SetEpochMixin, Sampler):
     """
 
     def __init__(self, rows, strategy, pairs, batches=None, seed=0, sampling="uniform", schedule="interleaved"):
-        super().__init__()
         self.index = rows if isinstance(rows, Index) else Index(rows)
         if pairs < 2:
             raise ValueError(f"a batch of {pairs} pair has no negatives; use 2 pairs or more")
         self.strategy, self.pairs, self.seed, self.sampling = Mixture(strategy), pairs, seed, sampling
-        self.late = schedule == "late"
+        self.late, self.epoch = schedule == "late", 0
         self.batches = batches or max(1, len(self.index.item) // pairs)
         self.batch_size, self.drop_last = 2 * pairs, True  # in rows, as the DataLoader counts
         for kind in self.strategy:
@@ -230,6 +227,9 @@ class HybridBatchSampler(SetEpochMixin, Sampler):
                 where = "" if language is None else f" in {self.index.languages[language]!r}"
                 raise ValueError(f"{kind} batches of {self.pairs} pairs need as many groups, but there are {groups}"
                                  f"{where}: make the batch smaller or leave {'it' if where else 'the kind'} out")
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
 
     def __len__(self):
         return self.batches
