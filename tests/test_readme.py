@@ -142,7 +142,9 @@ def test_the_answer_is_what_the_rows_say(tmp_path):
     for sentence in answer.sentences():
         assert sentence.replace("\N{NO-BREAK SPACE}", " ") in told
     answer.picture(tmp_path / "answer.svg")
-    assert (tmp_path / "answer.svg").read_text() == (paths.CHAPTERS / "_static" / "answer.svg").read_text()
+    drawn, kept = (re.sub(r"\bp[0-9a-f]{10}\b", "", path.read_text())  # digests of coordinates, to their last digit
+                   for path in (tmp_path / "answer.svg", paths.CHAPTERS / "_static" / "answer.svg"))
+    assert drawn == kept
 
 
 def test_that_reasoning_batches_make_no_significant_difference_with_upper_layers_alone_is_what_the_rows_say():

@@ -48,7 +48,6 @@ def train(encoder, corpus, strategy, training=Training(), validation=None, folde
     evaluations = {} if validation is None else dict(
         eval_strategy="steps", eval_steps=training.eval_every, load_best_model_at_end=training.restore_best,
         metric_for_best_model="eval_loss", greater_is_better=False, save_total_limit=1)
-    stops_early = validation is not None and training.restore_best
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder or "runs/none"), max_steps=training.steps,
         per_device_train_batch_size=2 * training.batch_size, per_device_eval_batch_size=2 * training.batch_size,
@@ -63,7 +62,7 @@ def train(encoder, corpus, strategy, training=Training(), validation=None, folde
         model=encoder, args=arguments, loss=TaskLoss(encoder, training, arguments.world_size > 1),
         train_dataset=corpus.rows, eval_dataset=validation.rows if validation else None,
         data_collator=PairCollator(encoder.preprocess, encoder.prompts, training),
-        callbacks=[Progress(sampler.strategy)] + ([EarlyStoppingCallback(training.patience)] if stops_early else []))
+        callbacks=[Progress(sampler.strategy)] + [EarlyStoppingCallback(training.patience)] * arguments.load_best_model_at_end)
     trainer.remove_callback(PrinterCallback)
     # The whole training is one epoch of the sampler, so resuming is skipping, on any number of ranks.
     trainer.samplers = {"train": sampler, "validation": checker}
