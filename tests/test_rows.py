@@ -47,6 +47,15 @@ def test_rows_hold_what_was_measured(made, tmp_path):
     assert set(by_language.figure) == {"Mo map", "Cr map", "Mul map"}
 
 
+def test_a_language_that_is_not_in_all_settings_has_rows_of_the_others(made, monkeypatch):
+    scores = made.scores("encyclo11-quick")
+    less = scores[(scores.query_language != "de") | (scores.setting != "Mo")]
+    monkeypatch.setattr(experiment.Run, "scores", lambda *_: less)
+    table = rows.collect(made, detail=True)[1].to_pandas()
+    german = table[table.group.notna() & (table.query_language == "de") & (table.system == "plain")]
+    assert set(german.figure) == {"Cr map", "Mul map"}
+
+
 def test_what_values_by_groups_are_of_is_kept_once_for_all_runs(made, tmp_path):
     manifest, table = rows.collect(made)
     for key in ("one", "other"):

@@ -69,9 +69,11 @@ def _system(run, benchmark, system, space, detail, compared):
         yield shares.assign(figure="share")
     for figure, metric in metrics.QUERY_FIGURES.items():
         wanted = metric.groups == "always" or metric.groups == "in detail" and detail and system == "plain"
-        if figure.split(" ")[0] not in macro.index or not wanted or system not in ("plain", *compared):
+        setting = figure.split(" ")[0]
+        if setting not in macro.index or not wanted or system not in ("plain", *compared):
             continue
-        names = sorted(scores.query_language.unique()) if detail and metric.by_language and system == "plain" else []
+        found = sorted(scores.query_language[scores.setting == setting].unique())  # not all languages are in all settings
+        names = found if detail and metric.by_language and system == "plain" else []
         for language in ["all", *names]:
             yield _groups(scores, figure, language)
 
