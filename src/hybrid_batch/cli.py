@@ -106,7 +106,7 @@ def main(arguments=None):
     keep.add_argument("encoder", help=config.PARAMETERS["encoder"].help)
     keep.add_argument("folder", help="the folder to write")
     keep.add_argument("--from", dest="base", metavar="ENCODER", help="keep the difference from this encoder, cut to a low rank")
-    keep.add_argument("--rank", type=int, default=32, help="of the difference of each matrix of weights (default: 32)")
+    keep.add_argument("--rank", type=int, default=64, help="of the difference of each matrix of weights (default: 64)")
 
     find = verb("search", _search, "search your own files, in any mix of languages",
                 "Index text, Markdown, HTML, PDF, CSV and JSON-lines files, and answer queries: once, at a prompt, or on a "

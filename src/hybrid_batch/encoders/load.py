@@ -133,7 +133,7 @@ def _load_difference(name, device):
     return low_rank.add(encoder, difference)
 
 
-def save_difference(encoder, base, folder, rank=32):
+def save_difference(encoder, base, folder, rank=64):
     """Save what distinguishes an encoder from the one of the name ``base``, from which it was trained, see low_rank.write."""
     low_rank.write(folder, weights.parameters(load(base, "cpu")), weights.parameters(encoder), (base, identity(base)), rank)
 

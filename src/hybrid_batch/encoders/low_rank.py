@@ -1,7 +1,7 @@
 """A trained encoder as its difference from the one that it was trained from.
 
 What training adds to a matrix of weights is nearly of low rank (LoRA, arXiv 2106.09685, trains only such differences).
-Here it is cut after training: of each matrix the largest singular values are kept, with their vectors in 8 bits; of
+Here it is cut after training: of each matrix the largest singular values are kept, with their vectors in 4 bits; of
 everything else all, in half precision.
 """
 
@@ -10,11 +10,13 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.nn import functional
 
 from hybrid_batch import storage
 
 FILE, CHECKSUM = "difference.safetensors", "difference.sha256"
 LEFT, RIGHT, SCALE = ".left", ".right", ".scale"
+STEPS = 7  # of a number between 0 and 1, and as many below 0: 15 values in 4 bits
 
 
 def is_difference(folder):
@@ -22,7 +24,7 @@ def is_difference(folder):
     return (Path(folder) / FILE).exists()
 
 
-def write(folder, before, after, base, rank=32):
+def write(folder, before, after, base, rank=64):
     """Write the difference of two sets of weights, {name: tensor} as weights.parameters returns them, and its checksum.
 
     base: name and identity of the encoder that ``before`` are the weights of, see load.identity.
@@ -41,15 +43,25 @@ def write(folder, before, after, base, rank=32):
             left, sizes, right = torch.linalg.svd(change, full_matrices=False)
             left, right = left[:, :rank], right[:rank]
             largest = left.abs().amax(0), right.abs().amax(1)  # of each singular vector, (rank,)
-            kept |= {name + LEFT: (left / largest[0] * 127).round().to(torch.int8),
-                     name + RIGHT: (right / largest[1][:, None] * 127).round().to(torch.int8),
-                     name + SCALE: sizes[:rank] * largest[0] * largest[1] / 127 ** 2}
+            kept |= {name + LEFT: packed(left / largest[0]), name + RIGHT: packed(right.T / largest[1]),
+                     name + SCALE: sizes[:rank] * largest[0] * largest[1] / STEPS ** 2}
         else:
             kept[name] = change.half()
     with storage.replacing(Path(folder) / FILE) as partial:
         save_file({name: value.contiguous() for name, value in kept.items()}, partial,
                   {"base": base[0], "identity": base[1], "rank": str(rank)})
     storage.write(Path(folder) / CHECKSUM, f"{storage.checksum([Path(folder) / FILE])}\n")
+
+
+def packed(vectors):
+    """Vectors as columns, (n, rank) numbers between -1 and 1, two in a byte: (n, rank / 2, rounded up)."""
+    codes = functional.pad((vectors * STEPS).round() + STEPS, (0, vectors.shape[1] % 2)).to(torch.uint8)
+    return codes[:, ::2] * 16 + codes[:, 1::2]
+
+
+def unpacked(codes, rank):
+    """The vectors again, (n, rank), in whole steps."""
+    return torch.stack([codes // 16, codes % 16], dim=2).flatten(1)[:, :rank].float() - STEPS
 
 
 def read(folder):
@@ -60,10 +72,12 @@ def read(folder):
         raise ValueError(f"{path} is not the file that {CHECKSUM} vouches for (sha256 {found[:12]}…, expected {expected[:12]}…): "
                          f"get it again")
     with safe_open(path, "pt") as file:
-        about, kept = file.metadata(), {name: file.get_tensor(name).float() for name in file.keys()}
-    whole = {name: value for name, value in kept.items() if not name.endswith((LEFT, RIGHT, SCALE))}
+        about, kept = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+    whole = {name: value.float() for name, value in kept.items() if not name.endswith((LEFT, RIGHT, SCALE))}
     for name in (name.removesuffix(SCALE) for name in kept if name.endswith(SCALE)):
-        whole[name] = kept[name + LEFT] * kept[name + SCALE] @ kept[name + RIGHT]
+        scale = kept[name + SCALE]
+        left, right = (unpacked(kept[name + side], len(scale)) for side in (LEFT, RIGHT))
+        whole[name] = left * scale @ right.T
     return about["base"], about["identity"], whole
 
 
