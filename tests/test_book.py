@@ -74,8 +74,9 @@ def test_the_evaluation_page_shows_every_system_with_intervals(pages):
     assert re.search(r"\d+ groups of queries", page) and "1 training seed(s)" in page
 
 
-def test_no_page_shows_an_error_a_stray_stream_or_a_path_of_this_machine(book, pages):
+def test_no_page_shows_an_error_a_stray_stream_the_source_of_a_table_or_a_path_of_this_machine(book, pages):
     for name, page in pages.items():
+        assert "<p>|" not in page, name
         assert "Traceback" not in page and 'class="output stderr' not in page, name
         assert str(book[0]) not in page, name
 
