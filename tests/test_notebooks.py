@@ -74,6 +74,14 @@ def test_a_run_has_a_folder_of_its_own(changed, name):
     assert book.folder_name("quick", changed) == name
 
 
+def test_kernels_that_start_at_once_cannot_choose_the_same_port(tmp_path):
+    source = tmp_path / "asks.md"
+    source.write_text("---\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n\n```{code-cell}\n"
+                      "from ipykernel import get_connection_info\nprint(get_connection_info(unpack=True)['transport'])\n```\n")
+    path = book.execute(source, {}, tmp_path / "asks.ipynb")
+    assert json.loads(path.read_text())["cells"][-1]["outputs"][0]["text"] == ["ipc\n"]
+
+
 def test_long_parameters_make_no_long_folder_names():
     first, second = (book.folder_name("quick", {"strategies": ("X-X",) * n}) for n in (100, 101))
     assert len(first) <= 80 and first != second

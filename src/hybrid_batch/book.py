@@ -24,6 +24,7 @@ import nbformat
 import pandas as pd
 import papermill
 import yaml
+from traitlets.config import Config
 
 from hybrid_batch import config, paths, storage
 from hybrid_batch.data import io
@@ -47,6 +48,7 @@ if not importlib.util.find_spec("hybrid_batch"):
 AT_ONCE = 2  # kernels
 KERNEL = ["--log-level=CRITICAL", "--InlineBackend.figure_formats=svg",
           "--IPKernelApp.exec_lines=import hybrid_batch.report.picture"]  # which gives any figure its words
+SOCKETS = Config({"KernelManager": {"transport": "ipc"}})  # files: two kernels that start at once may choose the same port
 QUICK = "quick"  # the profile whose values the notebooks show
 PARAMETERS, INJECTED = "parameters", "injected-parameters"  # tags of cells, as papermill calls them
 
@@ -225,7 +227,7 @@ def execute(source, values, path):
     with storage.replacing(path) as partial:
         done = papermill.execute_notebook(asked, str(partial), cwd=str(paths.ROOT), kernel_name=kernel, progress_bar=False,
                                           stdout_file=sys.stdout, stderr_file=sys.stderr, request_save_on_cell_execute=False,
-                                          extra_arguments=KERNEL)
+                                          extra_arguments=KERNEL, config=SOCKETS)
         done.metadata.pop("papermill", None)  # times and paths of this machine
         for cell in done.cells:
             cell.metadata.pop("papermill", None)
