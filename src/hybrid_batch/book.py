@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -48,7 +49,6 @@ if not importlib.util.find_spec("hybrid_batch"):
 AT_ONCE = 2  # kernels
 KERNEL = ["--log-level=CRITICAL", "--InlineBackend.figure_formats=svg",
           "--IPKernelApp.exec_lines=import hybrid_batch.report.picture"]  # which gives any figure its words
-SOCKETS = Config({"KernelManager": {"transport": "ipc"}})  # files: two kernels that start at once may choose the same port
 QUICK = "quick"  # the profile whose values the notebooks show
 PARAMETERS, INJECTED = "parameters", "injected-parameters"  # tags of cells, as papermill calls them
 
@@ -224,10 +224,12 @@ def execute(source, values, path):
     asked.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # figures go into the notebooks
     kernel, before = own_kernel(), _times(path.parent)
-    with storage.replacing(path) as partial:
+    with storage.replacing(path) as partial, tempfile.TemporaryDirectory() as sockets:
+        # Files of its own, for two kernels that start at once may choose the same port.
+        files = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
         done = papermill.execute_notebook(asked, str(partial), cwd=str(paths.ROOT), kernel_name=kernel, progress_bar=False,
                                           stdout_file=sys.stdout, stderr_file=sys.stderr, request_save_on_cell_execute=False,
-                                          extra_arguments=KERNEL, config=SOCKETS)
+                                          extra_arguments=KERNEL, config=files)
         done.metadata.pop("papermill", None)  # times and paths of this machine
         for cell in done.cells:
             cell.metadata.pop("papermill", None)
