@@ -47,7 +47,7 @@ def test_the_cut_to_its_rank_costs_little():
             assert means["rank 64"][benchmark, figure] > means["whole difference"][benchmark, figure] - 0.002
 
 
-@pytest.mark.parametrize("part", ["recipe", "measured", "cut"])
+@pytest.mark.parametrize("part", ["recipe", "second encoder", "averages", "measured", "cut", "ablation"])
 def test_all_runs_that_the_card_speaks_of_are_there(part):
     made = rows.manifests(card.STUDY)
     assert all(item.key in made for item in study.plan(card.STUDY) if item.part == part)

@@ -181,7 +181,7 @@ def _pages(under=""):
 
 
 def _at_once(jobs):
-    """Call functions that start kernels, AT_ONCE at a time; the first to fail ends it."""
+    """Call functions that start kernels, AT_ONCE at a time. After one has failed no further one is started."""
     # Two kernels with a thread for every core each would wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // AT_ONCE)))
     with storage.lock(paths.BOOK.with_name(".book.lock")), concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
@@ -226,10 +226,10 @@ def execute(source, values, path):
     kernel, before = own_kernel(), _times(path.parent)
     with storage.replacing(path) as partial, tempfile.TemporaryDirectory() as sockets:
         # Files of its own, for two kernels that start at once may choose the same port.
-        files = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
+        connection = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
         done = papermill.execute_notebook(asked, str(partial), cwd=str(paths.ROOT), kernel_name=kernel, progress_bar=False,
                                           stdout_file=sys.stdout, stderr_file=sys.stderr, request_save_on_cell_execute=False,
-                                          extra_arguments=KERNEL, config=files)
+                                          extra_arguments=KERNEL, config=connection)
         done.metadata.pop("papermill", None)  # times and paths of this machine
         for cell in done.cells:
             cell.metadata.pop("papermill", None)
