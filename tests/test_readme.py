@@ -32,7 +32,7 @@ def test_every_command_is_accounted_for():
 
 def test_what_is_installed_by_hand_is_what_make_installs():
     made = subprocess.run(["make", "-n", "-B", ".venv/ready", "PYTHON=python3"], cwd=paths.ROOT, capture_output=True, text=True)
-    lines = [re.sub(" (-q|--disable-pip-version-check|--no-compile)(?= )", "", line) for line in made.stdout.splitlines()]
+    lines = [line.replace("-q --disable-pip-version-check ", "") for line in made.stdout.splitlines()]
     assert [line for line in lines if "-m venv" in line or "-m pip" in line] == [INSTALL[0], *INSTALL[3:]]
 
 
