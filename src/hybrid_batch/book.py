@@ -7,7 +7,9 @@ notebook whose parameters, text, code and data are those of another run is taken
 """
 
 import ast
+import collections
 import concurrent.futures
+import contextlib
 import copy
 import functools
 import html
@@ -15,19 +17,15 @@ import json
 import os
 import re
 import shutil
-import sys
-import tempfile
 import tomllib
 from pathlib import Path
 
 import jupytext
 import nbformat
 import pandas as pd
-import papermill
 import yaml
-from traitlets.config import Config
 
-from hybrid_batch import config, paths, storage
+from hybrid_batch import config, kernels, paths, storage
 from hybrid_batch.data import io
 
 CELL = re.compile(r"(:tags: \[parameters\]\n\n)(.*?)(\n```)", re.S)  # of a MyST text
@@ -39,16 +37,13 @@ import importlib.util
 if not importlib.util.find_spec("hybrid_batch"):
     import os
     import subprocess
-    import sys
-
+    
     if not os.path.exists("{name}"):
         subprocess.run(["git", "clone", "-q", "--depth=1", "--branch=v{version}", "{repository}", "{name}"], check=True)
     os.chdir("{name}")
     subprocess.run([sys.executable, "binder/install.py"], check=True)
     sys.path.insert(0, os.path.abspath("src"))"""
 AT_ONCE = 2  # kernels
-KERNEL = ["--log-level=CRITICAL", "--InlineBackend.figure_formats=svg",
-          "--IPKernelApp.exec_lines=import hybrid_batch.report.picture"]  # which gives any figure its words
 QUICK = "quick"  # the profile whose values the notebooks show
 PARAMETERS, INJECTED = "parameters", "injected-parameters"  # tags of cells, as papermill calls them
 
@@ -117,7 +112,7 @@ def make(profile_name=QUICK, overrides=None):
     """Run the notebooks and, beside them, execute the chapters and the pages of the course, and leave all where the book's
     table of contents looks for it. Returns the folder of the run; raises as run does."""
     asked = _asked(profile_name, overrides)
-    _at_once([lambda: _run(*asked), *_pages()])
+    _render(beside=lambda: _run(*asked))
     publish(asked[0])
     return asked[0]
 
@@ -167,29 +162,33 @@ def folder_name(profile_name, changed):
 def render(under=""):
     """Execute the chapters and the pages of the course that have code, and nothing else; returns the folder where the
     book's table of contents looks for them. under: only those whose name begins so, such as course/unit2."""
-    _at_once(_pages(under))
+    _render(under)
     return paths.BOOK
 
 
-def _pages(under=""):
-    """What executes the chapters, a function each."""
-    def executed(name, path):
-        print(f"=== chapter {name}", flush=True)
-        execute(path, {}, paths.BOOK / f"{name}.ipynb")
-
-    return [functools.partial(executed, *page) for page in chapters().items() if page[0].startswith(under)]
-
-
-def _at_once(jobs):
-    """Call functions that start kernels, AT_ONCE at a time. After one has failed no further one is started."""
+def _render(under="", beside=None):
+    """Execute pages, AT_ONCE at a time, and another function beside them. After one has failed no further one is started."""
     # Two kernels with a thread for every core each would wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // AT_ONCE)))
+    pages = collections.deque(page for page in chapters().items() if page[0].startswith(under))
+
+    def work(first=None):
+        if first:
+            first()
+        with contextlib.ExitStack() as stack:
+            kernel = functools.cache(lambda: stack.enter_context(kernels.shared()))  # started when it is first needed
+            while pages:
+                name, path = pages.popleft()
+                print(f"=== chapter {name}", flush=True)
+                execute(path, {}, paths.BOOK / f"{name}.ipynb", kernel)
+
     with storage.lock(paths.BOOK.with_name(".book.lock")), concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            for future in concurrent.futures.as_completed([pool.submit(job) for job in jobs]):
-                future.result()
+            workers = [pool.submit(work, first) for first in (beside, *[None] * (AT_ONCE - 1))]
+            for worker in concurrent.futures.as_completed(workers):
+                worker.result()
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pages.clear()
             raise
 
 
@@ -206,10 +205,10 @@ def publish(folder):
                 partial.write_bytes(content)
 
 
-def execute(source, values, path):
+def execute(source, values, path, kernel=None):
     """Execute one notebook source with these parameters into ``path``; skipped if it is there, or in the folder of another
     run, and nothing that it depends on changed. A cell after its own parameters sets those that differ. A notebook that fails
-    leaves its traceback, not a file."""
+    leaves its traceback, not a file. kernel: a function that gives a kernels.shared; None: one of its own."""
     notebook = jupytext.read(source)
     own = _own_values(notebook)
     given = {name: value for name, value in ((name, config.check(name, value)) for name, value in values.items())
@@ -222,18 +221,9 @@ def execute(source, values, path):
     asked = copy.deepcopy(notebook)
     _set(asked, given)
     asked.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
-    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # figures go into the notebooks
-    kernel, before = own_kernel(), _times(path.parent)
-    with storage.replacing(path) as partial, tempfile.TemporaryDirectory() as sockets:
-        # Files of its own, for two kernels that start at once may choose the same port.
-        connection = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
-        done = papermill.execute_notebook(asked, str(partial), cwd=str(paths.ROOT), kernel_name=kernel, progress_bar=False,
-                                          stdout_file=sys.stdout, stderr_file=sys.stderr, request_save_on_cell_execute=False,
-                                          extra_arguments=KERNEL, config=connection)
-        done.metadata.pop("papermill", None)  # times and paths of this machine
-        for cell in done.cells:
-            cell.metadata.pop("papermill", None)
-            cell.metadata.pop("execution", None)
+    before = _times(path.parent)
+    with storage.replacing(path) as partial:
+        done = kernels.execute(asked, partial, kernel)
         describe(done)
         done.metadata["fingerprint"] = depends_on(notebook, given, path.parent)  # it may have made its runs anew
         done.metadata["files"] = sorted(name for name, time in _times(path.parent).items() if before.get(name) != time)
@@ -292,17 +282,6 @@ def _take_over(found, given, path):
             shutil.copyfile(found.parent / name, partial)
     _set(done, given)
     storage.write(path, nbformat.writes(done))
-
-
-def own_kernel():
-    """The name of a kernel of this environment: "python3" may be that of another one on this machine."""
-    name = f"hybrid-batch-{storage.digest(sys.executable)}"
-    about = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": name,
-             "language": "python"}
-    storage.write(paths.RUNS / "jupyter" / "kernels" / name / "kernel.json", json.dumps(about))
-    others = [part for part in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if part]
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(dict.fromkeys([str(paths.RUNS / "jupyter"), *others]))
-    return name
 
 
 def depends_on(notebook, given, folder):

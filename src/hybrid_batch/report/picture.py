@@ -34,11 +34,19 @@ LANGUAGES = {  # colour, mark; the code of the language stands beside them
     "ar": ("#882255", "o"), "de": ("#117733", "s"), "el": ("#44AA99", "^"), "en": ("#332288", "v"), "es": ("#DDCC77", "D"),
     "hi": ("#CC6677", "P"), "ru": ("#AA4499", "X"), "th": ("#999933", "*"), "tr": ("#661100", "<"), "vi": ("#88CCEE", ">"),
     "zh": ("#6699CC", "h")}
-sns.set_theme(style="whitegrid", rc={
-    "axes.titleweight": "bold", "axes.titlesize": 10.5, "axes.titlelocation": "left", "axes.labelsize": 10, "font.size": 10,
-    "xtick.labelsize": 10, "ytick.labelsize": 10, "legend.fontsize": 10, "legend.frameon": False, "legend.handlelength": 2.5,
-    "axes.spines.top": False, "axes.spines.right": False, "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
-    "svg.fonttype": "none", "svg.hashsalt": "hybrid-batch"})  # letters, not paths, and the same file each time
+
+
+def set_style():
+    """Let figures look like those of the book, whatever was set before."""
+    plt.rcdefaults()
+    sns.set_theme(style="whitegrid", rc={
+        "axes.titleweight": "bold", "axes.titlesize": 10.5, "axes.titlelocation": "left", "axes.labelsize": 10, "font.size": 10,
+        "xtick.labelsize": 10, "ytick.labelsize": 10, "legend.fontsize": 10, "legend.frameon": False, "legend.handlelength": 2.5,
+        "axes.spines.top": False, "axes.spines.right": False, "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
+        "svg.fonttype": "none", "svg.hashsalt": "hybrid-batch"})  # letters, not paths, and the same file each time
+
+
+set_style()
 
 
 class Picture(Figure):
