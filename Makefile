@@ -86,6 +86,7 @@ $(VENV)/ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13: name one with make PYTHON=..."; exit 1; }
 	@echo "=== making the environment in $(VENV) with $(PYTHON) (once)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-compile -r requirements.txt
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(VENV)/bin/python -m compileall -q -j 0 -x "/tests?/" $(VENV)/lib >/dev/null 2>&1 || true  # on all cores; pip takes one
 	@touch $@
