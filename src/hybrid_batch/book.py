@@ -37,7 +37,8 @@ import importlib.util
 if not importlib.util.find_spec("hybrid_batch"):
     import os
     import subprocess
-    
+    import sys
+
     if not os.path.exists("{name}"):
         subprocess.run(["git", "clone", "-q", "--depth=1", "--branch=v{version}", "{repository}", "{name}"], check=True)
     os.chdir("{name}")
