@@ -7,7 +7,6 @@ notebook whose parameters, text, code and data are those of another run is taken
 """
 
 import ast
-import collections
 import concurrent.futures
 import contextlib
 import copy
@@ -171,15 +170,15 @@ def _render(under="", beside=None):
     """Execute pages, AT_ONCE at a time, and another function beside them. After one has failed no further one is started."""
     # Two kernels with a thread for every core each would wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // AT_ONCE)))
-    pages = collections.deque(page for page in chapters().items() if page[0].startswith(under))
+    pages = [page for page in chapters().items() if page[0].startswith(under)]
+    waiting = iter(pages)  # one for all workers
 
     def work(first=None):
         if first:
             first()
         with contextlib.ExitStack() as stack:
             kernel = functools.cache(lambda: stack.enter_context(kernels.shared()))  # started when it is first needed
-            while pages:
-                name, path = pages.popleft()
+            for name, path in waiting:
                 print(f"=== chapter {name}", flush=True)
                 execute(path, {}, paths.BOOK / f"{name}.ipynb", kernel)
 

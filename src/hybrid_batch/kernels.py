@@ -23,9 +23,12 @@ get_ipython().reset(new_session=True)"""
 
 
 def execute(notebook, path, shared=None):
-    """Execute a notebook, with papermill, which keeps at ``path`` how far it came. shared: a function that gives the
-    client of a ``shared`` kernel, for a notebook without parameters. Returns it executed, without times and paths of this
-    machine. Raises an error with the traceback of the cell that failed."""
+    """Execute a notebook, and return it without times and paths of this machine. Raises an error with the traceback of the
+    cell that failed.
+
+    path: where papermill keeps how far it came.
+    shared: a function that gives the client of a ``shared`` kernel, which is then used instead of papermill and a new kernel.
+    """
     if shared:
         client, forget = shared(), nbformat.v4.new_code_cell(FORGET)
         client.nb = nbformat.v4.new_notebook(cells=[forget])
@@ -43,9 +46,8 @@ def execute(notebook, path, shared=None):
 
 @contextlib.contextmanager
 def shared():
-    """The client of one kernel for one notebook after another: to start it and import what all of them need takes
-    longer than a short one itself. What a notebook has named, and how its figures
-    looked, is forgotten before the next."""
+    """The client of one kernel for one notebook after another: starting a kernel takes longer than a short notebook. Before
+    each, the names and the figure style of the one before are forgotten."""
     with _options() as options:
         client = NotebookClient(nbformat.v4.new_notebook(), record_timing=False, **options)
         with client.setup_kernel(cwd=str(paths.ROOT)):
