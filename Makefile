@@ -11,6 +11,7 @@ FAST := architecture config storage strategies sampler losses debias metrics sta
 CUDA := nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile \
         nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink \
         nvidia-nvshmem-cu13 nvidia-nvtx cuda-bindings cuda-pathfinder cuda-toolkit triton
+PIP := $(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-compile
 COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 pyproject.toml --all-extras --no-annotate \
            --custom-compile-command "make lock"
 SOURCES := $(shell find _config.yml _toc.yml *.md book course corpora models notebooks src runs/book -type f ! -path "*/.*" ! -name "*.pyc" 2>/dev/null)
@@ -81,12 +82,15 @@ lock: $(VENV)/ready  ## pin everything anew: requirements.txt for pip, and requi
 clean:  ## remove what was made, but the environment
 	rm -rf runs _build
 
+# uv installs in seconds what takes pip minutes. torch comes through pip, whose settings may name a CPU build; so does all, if
+# uv fails. Byte code is made on all cores, but not of what is hardly ever imported.
 $(VENV)/ready: requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found: install one, or name one with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13: name one with make PYTHON=..."; exit 1; }
 	@echo "=== making the environment in $(VENV) with $(PYTHON) (once)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-compile -r requirements.txt
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(VENV)/bin/python -m compileall -q -j 0 -x "/tests?/" $(VENV)/lib >/dev/null 2>&1 || true  # on all cores; pip takes one
+	@$(PIP) --no-deps $$(grep -E "^(torch|uv)==" requirements.txt)
+	@$(VENV)/bin/uv pip install -q --python $(VENV)/bin/python -r requirements.txt || $(PIP) -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(VENV)/bin/python -m compileall -q -j 0 -x "/(tests?|transformers/models|ray|mteb)/" $(VENV)/lib >/dev/null 2>&1 || true
 	@touch $@

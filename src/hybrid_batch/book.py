@@ -111,10 +111,12 @@ def checked(values, known, what):
 def make(profile_name=QUICK, overrides=None):
     """Run the notebooks and, beside them, execute the chapters and the pages of the course, and leave all where the book's
     table of contents looks for it. Returns the folder of the run; raises as run does."""
-    asked = _asked(profile_name, overrides)
-    _render(beside=lambda: _run(*asked))
-    publish(asked[0])
-    return asked[0]
+    folder, values, chosen = _asked(profile_name, overrides)
+    *others, last = chosen  # those after the second read its runs, but the last one trains its own
+    with _opened(folder, values):
+        _render(beside=[functools.partial(_work, folder, chosen, names) for names in (others, [last])])
+    publish(folder)
+    return folder
 
 
 def run(profile_name=QUICK, overrides=None, only=None, output=None):
@@ -125,7 +127,10 @@ def run(profile_name=QUICK, overrides=None, only=None, output=None):
     output: folder of the executed notebooks and tables; None: runs/<profile>, with the overrides in its name.
     Returns the folder. Raises ValueError before anything runs if a parameter is unknown or impossible.
     """
-    return _run(*_asked(profile_name, overrides, only, output))
+    folder, values, chosen = _asked(profile_name, overrides, only, output)
+    with _opened(folder, values):
+        _work(folder, chosen, list(chosen))
+    return folder
 
 
 def _asked(profile_name, overrides=None, only=None, output=None):
@@ -142,14 +147,20 @@ def _asked(profile_name, overrides=None, only=None, output=None):
     return folder, values, {name: {key: value for key, value in values.items() if key in known[name]} for name in names}
 
 
-def _run(folder, values, chosen):
-    with storage.lock(folder.with_name(f".{folder.name}.lock")):  # another process may be at it
+@contextlib.contextmanager
+def _opened(folder, values):
+    """The folder of a run, with its parameters, for this process alone."""
+    with storage.lock(folder.with_name(f".{folder.name}.lock")):
         own = {key: value for path in sources().values() for key, value in _own_values(jupytext.read(path)).items()}
         storage.write(folder / "parameters.json", json.dumps(own | values, indent=1, ensure_ascii=False))
-        for number, (name, given) in enumerate(chosen.items(), 1):
-            print(f"=== [{number}/{len(chosen)}] {name}", flush=True)
-            execute(sources()[name], given, folder / f"{name}.ipynb")
-    return folder
+        yield
+
+
+def _work(folder, chosen, names):
+    """Execute these of the chosen notebooks, one after another."""
+    for name in names:
+        print(f"=== [{list(chosen).index(name) + 1}/{len(chosen)}] {name}", flush=True)
+        execute(sources()[name], chosen[name], folder / f"{name}.ipynb")
 
 
 def folder_name(profile_name, changed):
@@ -166,8 +177,8 @@ def render(under=""):
     return paths.BOOK
 
 
-def _render(under="", beside=None):
-    """Execute pages, AT_ONCE at a time, and another function beside them. After one has failed no further one is started."""
+def _render(under="", beside=()):
+    """Execute pages, AT_ONCE at a time, after other functions, as many. After one has failed no further page is started."""
     # Two kernels with a thread for every core each would wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // AT_ONCE)))
     pages = [page for page in chapters().items() if page[0].startswith(under)]
@@ -184,7 +195,7 @@ def _render(under="", beside=None):
 
     with storage.lock(paths.BOOK.with_name(".book.lock")), concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            workers = [pool.submit(work, first) for first in (beside, *[None] * (AT_ONCE - 1))]
+            workers = [pool.submit(work, first) for first in (*beside, *[None] * (AT_ONCE - len(beside)))]
             for worker in concurrent.futures.as_completed(workers):
                 worker.result()
         except BaseException:
@@ -226,7 +237,8 @@ def execute(source, values, path, kernel=None):
         done = kernels.execute(asked, partial, kernel)
         describe(done)
         done.metadata["fingerprint"] = depends_on(notebook, given, path.parent)  # it may have made its runs anew
-        done.metadata["files"] = sorted(name for name, time in _times(path.parent).items() if before.get(name) != time)
+        done.metadata["files"] = sorted(name for name, time in _times(path.parent).items() if before.get(name) != time
+                                        and name in _code(notebook))  # others may be of a notebook that runs beside it
         nbformat.write(done, partial)
     return path
 
