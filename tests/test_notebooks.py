@@ -10,7 +10,7 @@ import papermill
 import pytest
 import tiny
 
-from hybrid_batch import book, config, paths
+from hybrid_batch import book, config, kernels, paths
 from hybrid_batch.report import tables
 
 NAMES = ["01_data", "02_training", "03_evaluation", "04_bias", "05_reasoning"]
@@ -144,6 +144,17 @@ def test_a_run_takes_over_what_its_parameters_cannot_have_changed_and_executes_t
         book.run("smoke", small | {"draws": 60}, output=smoke[0].with_name("smoke-draws"))
     printed = capfd.readouterr().out
     assert printed.count("as in ") == 2 and printed.rstrip().endswith("[3/5] 03_evaluation")  # the first that has draws
+
+
+def test_a_notebook_keeps_what_it_wrote_and_not_what_another_wrote_beside_it(tmp_path, monkeypatch):
+    def executed(notebook, *_):
+        for name in ("runs.json", "reasoning.json"):  # the first is of 02_training
+            (tmp_path / name).write_text("{}")
+        return notebook
+
+    monkeypatch.setattr(kernels, "execute", executed)
+    done = book.execute(book.sources()["05_reasoning"], {}, tmp_path / "05_reasoning.ipynb")
+    assert jupytext.read(done).metadata["files"] == ["reasoning.json"]
 
 
 @pytest.mark.parametrize("name", NAMES)
