@@ -18,9 +18,11 @@ SOURCES := $(shell find _config.yml _toc.yml *.md book course corpora models not
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: book html pdf course run study chapters lab test check bench serve pair lock clean
+.PHONY: env book html pdf course run study chapters lab test check bench serve pair lock clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
+
+env: $(VENV)/ready  ## the environment alone
 
 book: $(VENV)/ready  ## run the notebooks and the chapters and build the book
 	@$(RUN) book $(PROFILE) $(ARGS)

@@ -26,7 +26,7 @@ INSTALL = ["python3 -m venv .venv",
 def test_every_command_is_accounted_for():
     """make book: test_book; make test: this; evaluate on XQuAD-R: test_main; the others are run below. What installs was tried
     by hand: here, that it names the pinned version of PyTorch and what make does."""
-    assert COMMANDS == ["make book", "make test", *INSTALL, *RUN, *USE, "python -m hybrid_batch evaluate --encoder offline-e5-small "
+    assert COMMANDS == ["make book", "make test", *INSTALL, "make env", *USE, *RUN, "python -m hybrid_batch evaluate --encoder offline-e5-small "
                         "--benchmark xquad-r --data ../shared/data", *STUDY, *DATA]
 
 
@@ -50,9 +50,9 @@ def test_make_asks_for_the_right_verb(command, verb):
 RUN = ["python -m hybrid_batch --help", "python -m hybrid_batch describe 02_training",
        "python -m hybrid_batch run quick --alpha 0.7",
        "papermill notebooks/ipynb/02_training.ipynb out.ipynb -p alpha 0.7"]
-USE = ['python -m hybrid_batch search book corpora/encyclo11/passages/th.jsonl --query "Woraus bestehen die Ringe des Saturn?"',
-       "python -m hybrid_batch search book --serve --compare offline-e5-small",
-       "python -m hybrid_batch train --corpus encyclo11 --strategy Hybrid -o my-encoder"]
+USE = ['.venv/bin/python -m hybrid_batch search book corpora/encyclo11/passages/th.jsonl --query "Woraus bestehen die Ringe des Saturn?"',
+       ".venv/bin/python -m hybrid_batch search book --serve --compare offline-e5-small",
+       ".venv/bin/python -m hybrid_batch train --corpus encyclo11 --strategy Hybrid -o my-encoder"]
 STUDY = ["make study STUDY=gpu DATA=../shared/data", "make chapters html"]
 DATA = ["python -m hybrid_batch prepare",
         "python -m hybrid_batch prepare mlqa xnli --data ../shared/data --against xquad-r mlqa-r",
