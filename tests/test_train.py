@@ -174,6 +174,16 @@ def test_languages_that_our_own_corpus_lacks_are_trained_on_and_measured(base, f
     assert "- en\n- fr\n" in card and "4 questions in 2 groups" in card and "Benchmark encyclo11-quick" in card
 
 
+def test_translations_alone_are_distilled_and_measured_on_our_own_corpus(base, folder):
+    lines = [json.dumps({name: row[name] for name in ("item", "group", "language", "query", "passage")} | {"task": "parallel"}) + "\n"
+             for row in tiny.corpus(24).rows]
+    (folder / "translations.jsonl").write_text("".join(lines))
+    settings = SETTINGS | dict(strategy={"parallel cross": 1}, distillation=10, benchmarks=["encyclo11-quick"])
+    finetune.finetune(str(folder / "translations.jsonl"), folder / "out", encoder=base, **settings)
+    card = (folder / "out" / "README.md").read_text()
+    assert "8 parallel cross" in card and "2 held out.\n" in card and card.count("Benchmark ") == 1 and "encyclo11-quick" in card
+
+
 def test_every_parameter_of_an_experiment_is_a_flag_and_reaches_it(mine, folder, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(finetune, "finetune", lambda *given, **parameters: asked.append((given, parameters)))

@@ -48,7 +48,7 @@ def finetune(corpus, output, adapter=0, **parameters):
         values["validation"] = start.validation or f"{corpus}:validation"
         if set(found["measured"]) == set(found["languages"]) <= set(LANGUAGES):  # else a benchmark might lack one
             values["languages"] = found["languages"]
-        values["benchmarks"] = [f"{corpus}:test", *start.benchmarks]
+        values["benchmarks"] = [*[f"{corpus}:test"] * bool(found["measured"]), *start.benchmarks]
         if "batch_size" not in parameters:
             values["batch_size"] = min(start.training.batch_size, found["groups"]["train"])
     wanted = Experiment.of(**values)
@@ -65,11 +65,13 @@ def finetune(corpus, output, adapter=0, **parameters):
 
 
 def _parts(file, languages):
-    """What a card says of a file: its tasks and languages, those that are measured, and the groups of each part."""
+    """What a card says of a file: its tasks and languages, those that are measured, and the groups of each part. Translations
+    alone make no benchmark."""
     parts = {part: corpora.load_corpus(f"{file}:{part}", languages=languages).rows for part in corpora.PARTS}
+    tasks = sorted(parts["train"].unique("task"))
     return dict(groups={part: len(rows.unique("group")) for part, rows in parts.items()},
-                tasks=sorted(parts["train"].unique("task")), languages=sorted(parts["train"].unique("language")),
-                measured=load_benchmark(f"{file}:test", languages=languages).languages)
+                tasks=tasks, languages=sorted(parts["train"].unique("language")),
+                measured=load_benchmark(f"{file}:test", languages=languages).languages if tasks != ["parallel"] else [])
 
 
 def _with_adapter(name, rank):
@@ -155,7 +157,7 @@ def card(name, wanted, before, after, corpus, adapter, found):
     if found:
         parts = found["groups"]
         data = (f"- Groups of rows that share no passage: {parts['train']} trained on, {parts['validation']} to stop early on, "
-                f"{parts['test']} held out to measure.\n")
+                f"{parts['test']} held out{' to measure' * bool(found['measured'])}.\n")
     for benchmark, number in about.get("contaminated", {}).items():
         data += f"- Left out, since they stand in the benchmark {_name(benchmark)}: {number} rows.\n" * bool(number)
     return CARD.format(

@@ -20,7 +20,7 @@ WIDTH = 5.2  # inches, 374 points: letters of 10 points are 9.5 pixels high wher
 GREY = "#555555"
 DASHED, DOTTED, DASH_DOT, LONG = "--", ":", "-.", (0, (7, 2))
 LOOKS = {  # of the first key that the name of a condition contains: colour, mark, line style
-    "XLM-R": (GREY, "H", DASHED), "LaBSE": (GREY, "8", DOTTED), "ours": ("#0072B2", "*", "-"),
+    "XLM-R": (GREY, "H", DASHED), "LaBSE": (GREY, "8", DOTTED),
     "merged": ("#999933", "h", DASHED), "no reasoning": ("#0072B2", "o", "-"), "neutral": ("#7570B3", "d", DOTTED),
     "anti-signal": ("#882255", "*", DASH_DOT), "extra": ("#8C510A", "X", DASHED), "parallel": ("#44AA99", "p", LONG),
     "centre": ("#009E73", "D", "-"), "reasoning": ("#009E73", "D", "-"), "X-X-mono": ("#56B4E9", "^", DASHED),

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from hybrid_batch.metrics import FIGURES, figure_label
-from hybrid_batch.report import tables
+from hybrid_batch.report import card, tables
 from hybrid_batch.report.picture import GREY, LOOKS, arms, dots, legend, look, panels, ranked, wrap
 
 
@@ -102,14 +102,10 @@ def orders(table):
 
 
 def sizes_and_scores(benchmark="xquad-r"):
-    """Models by size: model, parameters (millions), figure, value, low, high, for the untrained encoder, the book's model and the
-    paper's hybrid models. For sizes."""
-    measured = tables.select("best", "final", benchmark, tables.TABLE1).condition.unique()
-    chosen = [condition for condition in measured if condition.startswith("chosen")]
-    ours = {"untrained": ("full", "reproduction", ["untrained"]), "ours, average of three": ("best", "final", chosen)}
-    parts = [tables.select(name, part, benchmark, tables.TABLE1, conditions=conditions).assign(
-        model=model, parameters=tables.PARAMETERS["e5-small"])
-             for model, (name, part, conditions) in ours.items()]
+    """Models by size: model, parameters (millions), figure, value, low, high, for the encoder that ships, before and after its
+    training, and the paper's hybrid models. For sizes."""
+    ours = tables.select(card.STUDY, "measured", benchmark, tables.TABLE1, conditions=["untrained", card.MODEL])
+    parts = [ours.assign(model=ours.condition, parameters=tables.PARAMETERS["e5-small"])]
     for model, called in tables.MODELS.items():
         table = tables.published(model, benchmark)
         parts.append(table[(table.strategy == "hybrid") & table.figure.isin(tables.TABLE1)].assign(
