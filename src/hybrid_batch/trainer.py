@@ -90,10 +90,10 @@ def precision(training, device):
 
 
 def validation_sampler(rows, training):
-    """Fixed hybrid batches of the validation set, or monolingual ones if it is not parallel, the same whatever is
-    trained."""
+    """Fixed hybrid batches of the validation set, monolingual ones if it is not parallel, or its translations if it has no
+    questions, the same whatever is trained."""
     index = Index(rows)
-    pools = {kind: index.pool(kind) for kind in mixture("Hybrid")}
+    pools = {kind: index.pool(kind) for kind in mixture("Hybrid" if "qa" in rows.unique("task") else {"parallel cross": 1})}
     strategy = Mixture({kind: float(bool(pool)) for kind, pool in pools.items()})
     groups = [len(set(index.group[rows])) for pool in pools.values() for rows in pool.values()]
     size = min([training.batch_size, *groups])
