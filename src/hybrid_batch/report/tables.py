@@ -10,8 +10,7 @@ from hybrid_batch import config, metrics, paths, rows, study, summary
 from hybrid_batch.report.display import directed, fold, p_value, plain_table  # noqa: F401  pages take them from here
 
 TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R", "encyclo11": "encyclo11"}
-VALIDATION = {"encyclo11-validation": "sentences (validation)", "encyclo11-passages-validation": "whole passages (validation)",
-              "mlqa held out": "MLQA (held out)"}
+VALIDATION = {"encyclo11-validation": "sentences", "encyclo11-passages-validation": "passages", "mlqa held out": "MLQA"}
 LANGUAGES = {"mlqa-r": "ar de en es hi vi zh"}  # fewer than a pool may name
 NAMES = {"full": "multilingual-e5-small, fully fine-tuned", "cpu-e5": "multilingual-e5-small, last layer fine-tuned",
          "cpu-use": "Universal Sentence Encoder, top fine-tuned", "best": "one model"}
