@@ -161,7 +161,7 @@ def dots(table, title=None, wrapped=22, columns=2, zero=False, style=look, numbe
                 axis.text(1.02, place, numbers(row), transform=axis.get_yaxis_transform(), va="center")
         axis.set(title=wrap(panel, min(columns, len(shown))), yticks=range(len(names)), yticklabels=lines,
                  ylim=(len(names) - 0.5, -0.5))
-        axis.locator_params(axis="x", nbins=4)
+        axis.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])  # else 0.025 and its like run into one another
     if title:
         figure.suptitle(wrap(title), x=0.01, ha="left", fontweight="bold", fontsize=10.5)
     return figure, axes
