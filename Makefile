@@ -18,17 +18,17 @@ SOURCES := $(shell find _config.yml _toc.yml *.md book course corpora models not
 export TOKENIZERS_PARALLELISM = false
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: env book html pdf course run study chapters lab test check bench serve pair lock clean
+.PHONY: book env html pdf course run study chapters lab test check bench serve pair lock clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-
-env: $(VENV)/ready  ## the environment alone
 
 book: $(VENV)/ready  ## run the notebooks and the chapters and build the book
 	@$(RUN) book $(PROFILE) $(ARGS)
 	@$(MAKE) --no-print-directory html
 	@cat runs/book/results.md
 	@echo && echo "the book: $(CURDIR)/_build/html/index.html, with the run $$(cat runs/book/shown.txt)"
+
+env: $(VENV)/ready  ## the environment alone
 
 run: $(VENV)/ready  ## run the notebooks with a profile: make run PROFILE=quick ARGS="--alpha 0.7"
 	@$(RUN) run $(PROFILE) $(ARGS)
