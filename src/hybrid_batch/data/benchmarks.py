@@ -90,7 +90,8 @@ def load_benchmark(name, data=None, split=None, languages=None):
         return _of_file(f"{name}:{split}" if split else name, languages)
     if name.endswith(HELD_OUT) and not split:
         corpus = name.removesuffix(HELD_OUT)
-        return _of_corpus(name, corpora.load_corpus(corpus, "validation", corpora.available_languages(corpus, languages), data))
+        found = corpora.load_corpus(corpus, "validation", corpora.available_languages(corpus, languages), data)
+        return _of_corpus(name, found, negatives=True)
     if name in SQUAD and not (split in (None, "validation") and (Path(data or ".") / f"{name}-r").is_dir()):
         known, form = SQUAD[name]
         check_languages(languages, known.split(), name)

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from hybrid_batch.data import io
-from hybrid_batch.data.sentences import first_answer, nearest
+from hybrid_batch.data.sentences import first_answer, nearest, nth
 
 LETTERS = {letter: number for number, letter in enumerate("ABCDEFGHIJ")}
 SIGNS = str.maketrans("-*/", "−×÷")
@@ -135,6 +135,32 @@ def _answers(source, language, part, counts):
             counts[language, "left out: too few other sentences"] += 1
             continue
         yield dict(item=item, query=query, passage=passage, negatives=negatives)
+
+
+def _picked(source, language, part, counts):
+    """Questions with the sentence that answers, by the file of picks that mining.write made, or, of the task parallel, these
+    sentences and their translations. entry: picks, the file; most, least: as of _answers. A question whose context says nothing
+    in this language comes without a passage."""
+    entry = source.entry
+    with open(Path(__file__).with_name(entry["picks"]), encoding="utf-8") as file:
+        picks = {start: dict(pick.split(":") for pick in found.split()) for start, found in (line.split("\t") for line in file)}
+    length = len(next(iter(picks)))
+    for where, record in source.records(language, part, counts, "id"):
+        item, query = io.identifier(where, record, "id"), " ".join((record.get("question") or "").split())
+        picked = picks.get(item[:length])
+        if picked is None:
+            counts[language, "left out: no sentence was found to answer"] += 1
+            continue
+        passage, negatives = "", []
+        if language in picked and record.get("context"):
+            passage, negatives = nth(record["context"], int(picked[language]), entry["most"])
+        if entry["task"] == "parallel":
+            query, negatives = passage, []
+        elif passage and len(negatives) < entry["least"]:
+            counts[language, "left out: too few other sentences"] += 1
+            continue
+        if query or passage:
+            yield dict(item=item, query=query, passage=passage, negatives=negatives)
 
 
 # Reasoning: items with stem, options, answer (the number of the right option), item, subject
@@ -334,6 +360,6 @@ def _stem(where):
     return re.sub(r"\.(jsonl|json|tsv|csv|parquet)(\.gz)?$", "", Path(where.rpartition(", ")[0]).name)
 
 
-READERS = {"qa": _qa, "answers": _answers, "mfaq": _mfaq, "mmarco": _mmarco, "parallel": _parallel,
+READERS = {"qa": _qa, "answers": _answers, "picked": _picked, "mfaq": _mfaq, "mmarco": _mmarco, "parallel": _parallel,
            "choices": _choices, "xnli": _xnli, "xcopa": _xcopa, "exams": _exams, "numbers": _numbers, "cloze": _cloze,
            "bigbench": _bigbench}

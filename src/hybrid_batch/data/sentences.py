@@ -25,13 +25,22 @@ def sentences(text):
     return spans
 
 
+def texts(text):
+    """The sentences of a text, as texts."""
+    return [" ".join(text[begin:end].split()) for begin, end in sentences(text)]
+
+
 def nearest(text, place, most):
     """(the sentence of a text that holds the place, up to ``most`` others, the nearest first)."""
-    spans = sentences(text)
-    right = next((i for i, (_, end) in enumerate(spans) if place < end), len(spans) - 1)
-    parts = [" ".join(text[begin:end].split()) for begin, end in spans]
-    others = [i for i in range(len(spans)) if identity(parts[i]) != identity(parts[right])]
-    return parts[right], [parts[i] for i in sorted(others, key=lambda i: abs(i - right))[:most]]
+    ends = [end for _, end in sentences(text)]
+    return nth(text, next((number for number, end in enumerate(ends) if place < end), len(ends) - 1), most)
+
+
+def nth(text, number, most):
+    """(the sentence of a text with a number, up to ``most`` others, the nearest first)."""
+    parts = texts(text)
+    others = [i for i in range(len(parts)) if identity(parts[i]) != identity(parts[number])]
+    return parts[number], [parts[i] for i in sorted(others, key=lambda i: abs(i - number))[:most]]
 
 
 def first_answer(answers, context, at):
