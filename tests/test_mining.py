@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from hybrid_batch import mining
 from hybrid_batch.data import catalogue, corpora, sentences
@@ -15,7 +16,7 @@ class Words:
     """An encoder whose vectors are counts of a few words, the same in two languages."""
 
     WORDS = ("river lake mountain sea", "Fluss See Gebirge Meer")
-    max_seq_length = None
+    max_seq_length, device = None, torch.device("cpu")
 
     def get_embedding_dimension(self):
         return 5
@@ -33,10 +34,12 @@ def corpus(tmp_path, rows):
 
 def test_the_sentence_that_is_like_the_question_and_like_one_of_the_other_paragraph(tmp_path):
     found = mining.pick_sentences(Words(), corpus(tmp_path, [
-        dict(item="a", language="en", query="Which river?", passage=f"{FIRST}There is a mountain and a sea. The river is long here."),
+        dict(item="a", language="en", query="Which river, which mountain?", passage=f"{FIRST}The mountain has a river. The river is long here."),
         dict(item="a", language="de", query="Welcher Fluss?", passage="Der Fluss ist lang, sagt man. Hier ist ein See, sagt man."),
+        dict(item="c", language="en", query="Which lake?", passage="Here is a river, they say so. Here is a lake, they say so."),
+        dict(item="c", language="de", query="Welcher See?", passage="Hier ist ein Fluss, sagt man. Hier ist ein See, sagt man."),
         dict(item="b", language="en", query="Which sea?", passage=f"{FIRST}It is by the sea, they say.")]))
-    assert found == {"mine/a": {"en": 2, "de": 0}}  # b has a passage in one language only
+    assert found == {"mine/a": {"en": 2, "de": 0}, "mine/c": {"en": 1, "de": 1}}  # b has a passage in one language only
 
 
 def test_an_item_whose_sentences_are_not_alike_is_left_out(tmp_path):

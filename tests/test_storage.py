@@ -108,7 +108,10 @@ def test_the_fingerprint_of_code_follows_imports_and_ignores_comments(tmp_path, 
     (package / "base.py").write_text("# a comment\n\nX = 1  # another\n")
     assert fingerprint() == first
     (package / "base.py").write_text("X = 2\n")
-    assert fingerprint() != first
+    assert (second := fingerprint()) != first
+    for name in ("data.yaml", "data.tsv"):
+        (package / name).write_text("a\tb\n")
+        assert (first := second) != (second := fingerprint())
     storage.code_fingerprint.cache_clear()
 
 

@@ -88,7 +88,7 @@ def code_fingerprint(*modules):
         if name not in found and path.exists():
             found[name], imported = _code(path.read_text(encoding="utf-8"))
             waiting += imported
-    data = [path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.yaml"))]
+    data = [path.read_text(encoding="utf-8") for kind in ("*.yaml", "*.tsv") for path in sorted(PACKAGE.rglob(kind))]
     return digest(sorted(found.items()), data)
 
 

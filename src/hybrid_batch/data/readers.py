@@ -142,7 +142,7 @@ def _picked(source, language, part, counts):
     sentences and their translations. entry: picks, the file; most, least: as of _answers. A question whose context says nothing
     in this language comes without a passage."""
     entry = source.entry
-    with open(Path(__file__).with_name(entry["picks"]), encoding="utf-8") as file:
+    with open(Path(__file__).parent / entry["picks"], encoding="utf-8") as file:
         picks = {start: dict(pick.split(":") for pick in found.split()) for start, found in (line.split("\t") for line in file)}
     length = len(next(iter(picks)))
     for where, record in source.records(language, part, counts, "id"):
