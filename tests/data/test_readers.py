@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import threading
+from pathlib import Path
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -861,7 +862,8 @@ def test_an_entry_of_the_catalogue_says_what_is_needed(name):
     assert not entry.get("canary") or entry["use"] == "analysis"
     assert set(entry) <= {"title", "licence", "note", "use", "task", "family", "repo", "revision", "stream",
                           "folder", "languages", "files", "extra", "reader", "canary", "holdout", "fields", "optional", "native",
-                          "where", "otherwise", "columns", "labels", "connectives", "most", "least"}
+                          "where", "otherwise", "columns", "labels", "connectives", "most", "least", "picks"}
+    assert "picks" not in entry or Path(catalogue.__file__).with_name(entry["picks"]).exists()
     codes = list(entry["languages"])
     assert all(isinstance(code, str) and re.fullmatch("[a-z]{2,3}(-[A-Z][a-z]{3})?", code) for code in codes)
     assert len(codes) == len(set(codes))

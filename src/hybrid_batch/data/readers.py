@@ -161,6 +161,8 @@ def _picked(source, language, part, counts):
             continue
         if query or passage:
             yield dict(item=item, query=query, passage=passage, negatives=negatives)
+        else:
+            counts[language, "left out: an empty query or passage"] += 1
 
 
 # Reasoning: items with stem, options, answer (the number of the right option), item, subject
