@@ -7,9 +7,9 @@ import json
 import re
 import shutil
 import threading
-from pathlib import Path
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
