@@ -72,14 +72,15 @@ def test_whole_passages_are_their_sentences_joined_as_the_language_writes():
 
 def test_what_a_corpus_keeps_for_validation_is_a_benchmark(monkeypatch, tmp_path):
     rows = [dict(item="a", language="en", query="qa", passage="p1"), dict(item="a", language="de", query="fa", passage=""),
-            dict(item="b", language="en", query="qb", passage="p1"), dict(item="b", language="de", query="fb", passage="p2"),
+            dict(item="b", language="en", query="qb", passage="p1"),
+            dict(item="b", language="de", query="fb", passage="p2", negatives=["n", "p3"]),
             dict(item="c", language="de", query="", passage="p3"), dict(item="d", language="en", query="qd", passage="")]
     corpus = corpora.build("small", iter(rows), "sum")
     asked = []
     monkeypatch.setattr(corpora, "load_corpus", lambda *given: asked.append(given) or corpus)
     benchmark = load_benchmark("encyclo11 held out", "folder", languages=["de", "en"])
     assert asked == [("encyclo11", "validation", ["de", "en"], "folder")]
-    assert benchmark.passages.to_dict("list") == {"language": ["en", "de", "de"], "text": ["p1", "p2", "p3"]}  # p1 once
+    assert benchmark.passages.to_dict("list") == {"language": ["en", "de", "de", "de"], "text": ["p1", "p2", "p3", "n"]}  # each once
     assert benchmark.queries.text.tolist() == ["qa", "fa", "qb", "fb"]          # d has no passage, c no question
     found = {(row.item.split("/")[1], benchmark.passages.text[row.passage]) for row in benchmark.relevant.itertuples()}
     assert found == {("a", "p1"), ("b", "p1"), ("b", "p2"), ("c", "p3")}

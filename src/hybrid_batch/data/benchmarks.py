@@ -67,8 +67,8 @@ def load_benchmark(name, data=None, split=None, languages=None):
         ``encyclo11-passages``, ``encyclo11-passages-validation``: the same questions and whole passages;
         ``encyclo11-reasoning``: stems, and all options of the split as the pool;
         ``CORPUS held out``: what a corpus to train on, see corpora.load_corpus, keeps for validation;
-        ``mine.jsonl``, ``mine.jsonl:test``: a file of rows, see catalogue.read_rows, or a part of one, see corpora.PARTS:
-        every passage and every negative of the part is a candidate;
+        ``mine.jsonl``, ``mine.jsonl:test``: a file of rows, see catalogue.read_rows, or a part of one, see corpora.PARTS;
+        of these every passage and every negative is a candidate;
         ``xquad-r``, ``mlqa-r``, or any folder of data with one {language}.json or .json.gz in the form of LAReQA
         (SQuAD JSON with sentence_breaks): every sentence; the one where the first answer begins is the answer;
         ``xquad``, ``mlqa``: every paragraph, from the folder ``xquad-r`` or ``mlqa-r`` or else the Hub;
@@ -91,7 +91,7 @@ def load_benchmark(name, data=None, split=None, languages=None):
     if name.endswith(HELD_OUT) and not split:
         corpus = name.removesuffix(HELD_OUT)
         found = corpora.load_corpus(corpus, "validation", corpora.available_languages(corpus, languages), data)
-        return _of_corpus(name, found, negatives=True)
+        return _of_corpus(name, found)
     if name in SQUAD and not (split in (None, "validation") and (Path(data or ".") / f"{name}-r").is_dir()):
         known, form = SQUAD[name]
         check_languages(languages, known.split(), name)
@@ -106,7 +106,7 @@ def _of_file(name, languages):
     """A JSON-lines file of rows, or a part of one, as a Benchmark. Raises ValueError if nothing can be measured with it."""
     corpus = corpora.load_corpus(name, "all", languages)
     asks = np.array(corpus.rows["task"]) != "parallel"  # a text that is both query and passage finds itself
-    made = _of_corpus(name, corpora.select(corpus, asks, "questions"), negatives=True)
+    made = _of_corpus(name, corpora.select(corpus, asks, "questions"))
     if not len(made.queries):
         raise ValueError(f"benchmark {name!r}: no row has both a query and a passage that answers it, so nothing can be "
                          f"measured: give rows both, and a task other than parallel")
@@ -114,13 +114,13 @@ def _of_file(name, languages):
     return made
 
 
-def _of_corpus(name, corpus, negatives=False):
-    """The rows of a corpus as a Benchmark: every passage is a candidate, and with ``negatives`` every wrong one, too; of an
-    item the passages of all its languages answer."""
+def _of_corpus(name, corpus):
+    """The rows of a corpus as a Benchmark: every passage is a candidate, and every wrong one that a row brings; of an item the
+    passages of all its languages answer."""
     rows = corpus.rows.select_columns(["item", "group", "language", "query", "passage", "negatives"]).to_pandas()
     found = rows[rows.passage != ""]
     wrong = rows[["language", "negatives"]].explode("negatives").dropna().set_axis(["language", "passage"], axis=1)
-    pool = pd.concat([found[["language", "passage"]], wrong if negatives else wrong[:0]])
+    pool = pd.concat([found[["language", "passage"]], wrong])
     number, passages = pd.factorize(pd.MultiIndex.from_frame(pool))
     queries = rows[(rows["query"] != "") & rows["item"].isin(found["item"])].reset_index(drop=True)
     queries = queries.drop(columns="passage").rename(columns={"query": "text"}).assign(group=pd.factorize(queries.group)[0])
