@@ -41,8 +41,8 @@ def table(rows, prefix=""):
 
 def codes(rows, column):
     """A column of texts as numbers, (rows,), and the texts that they stand for, an Arrow array."""
-    texts = pa.chunked_array(rows.select_columns([column]).with_format("arrow")[:][column])
-    encoded = texts.dictionary_encode().combine_chunks()
+    table = rows.select_columns([column]).with_format("arrow")[:].combine_chunks()  # of selected rows each is a chunk
+    encoded = pa.chunked_array(table[column]).dictionary_encode().combine_chunks()
     return encoded.indices.to_numpy().astype(np.int32), encoded.dictionary
 
 
