@@ -135,10 +135,19 @@ def test_clean_leaves_out_what_was_found_and_counts_it(written):
 
 def test_a_report_is_made_once_for_a_corpus_and_a_benchmark(written, monkeypatch):
     first = decontamination.report(written, benchmark())
-    monkeypatch.setattr(decontamination, "contamination", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(decontamination, "_contaminations", lambda *_: pytest.fail("made again"))
     pd.testing.assert_frame_equal(decontamination.report(written, benchmark()), first)
     with pytest.raises(pytest.fail.Exception):
         decontamination.report(written, benchmark(queries=["Another?", "Two?"]))
+
+
+def test_several_benchmarks_are_looked_for_together_as_each_alone(written):
+    tests = [benchmark(), benchmark(passages=["Nothing of this."]), benchmark(queries=[written.rows["query"][0]]), benchmark()]
+    alone = [contamination(written, one) for one in tests]
+    assert len(alone[0]) and not len(alone[1])
+    for together in (decontamination._contaminations(written, tests), decontamination._reports(written, tests)):
+        for found, expected in zip(together, alone, strict=True):
+            pd.testing.assert_frame_equal(found, expected, check_dtype=False)
 
 
 # Against a slow reference, and planted duplicates

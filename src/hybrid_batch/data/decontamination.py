@@ -27,7 +27,7 @@ ALIKE = 0.7  # least ratio of their lengths, for texts that are not LONG
 LONG = 40  # characters; a Chinese or Japanese one counts for two and a half
 LEAST = 6  # shorter texts say too little to be anybody's
 UNIQUE = 16  # characters of an id that cannot be the same by chance
-CHUNK = 1_000_000  # characters compared at once
+CHUNK, ROWS = 1_000_000, 1_000  # characters compared, and rows read, at once
 
 
 @functools.cache
@@ -50,12 +50,28 @@ def contamination(corpus, benchmark):
     benchmark; "item", "group": a text of the same item or group was found), and for "text" containment and the
     number of a benchmark text, queries first, then passages.
     """
-    known = _Shingles([*benchmark.queries.text, *benchmark.passages.text])
+    return _contaminations(corpus, [benchmark])[0]
+
+
+def _contaminations(corpus, benchmarks):
+    """``contamination`` in each of some benchmarks, [table]; the corpus is read once."""
+    known = [_Shingles([*benchmark.queries.text, *benchmark.passages.text]) for benchmark in benchmarks]
     hashes, start = text_hashes(corpus.rows)
     _, first, which = np.unique(hashes, return_index=True, return_inverse=True)  # equal texts are looked at once
+    similar = [{} for _ in benchmarks]
+    for part in _texts(corpus.rows, start, np.sort(first)):
+        numbers, plains = [number for number, _ in part], [plain(text) for _, text in part]
+        text, shingle = _shingles(plains)
+        order = np.argsort(shingle)  # sorted numbers are looked up far sooner
+        for index, found in zip(known, similar):
+            found |= {which[numbers[place]]: (other, share) for place, other, share in index.find(plains, text[order], shingle[order])}
     row = np.repeat(np.arange(len(start) - 1), np.diff(start))
-    similar = known.find(_texts(corpus.rows, start, np.sort(first)))
-    alike = {which[number]: (text, share) for number, text, share in similar}
+    return [_table(corpus, benchmark, start, row, which, found) for benchmark, found in zip(benchmarks, similar)]
+
+
+def _table(corpus, benchmark, start, row, which, alike):
+    """What ``contamination`` returns, from {number of a distinct text: (benchmark text, containment)}. row, which: of each text of
+    the corpus its row, and which of the distinct texts it is."""
     here = np.flatnonzero(np.isin(which, list(alike)))
     place = np.minimum(here - start[row[here]], 2)
     found = pd.DataFrame({"row": row[here], "field": np.array(["query", "passage", "negative"])[place], "why": "text",
@@ -66,15 +82,17 @@ def contamination(corpus, benchmark):
 
 def _texts(rows, start, numbers):
     """Yield lists of (number, text), some CHUNK characters each, of the texts of all rows, counted as hashes are."""
-    part, size = [], 0
-    row = np.searchsorted(start, numbers, side="right") - 1
-    needed = np.unique(row)
-    edges = np.searchsorted(row, [*needed, len(start)])
-    texts = rows.select_columns(["query", "passage", "negatives"]).select(needed)
-    for number, begin, end, record in zip(needed, edges, edges[1:], texts):
-        own = [record["query"], record["passage"], *record["negatives"]]
-        part += [(n, own[n - start[number]]) for n in numbers[begin:end]]
-        size += sum(map(len, own))
+    part, size, done = [], 0, 0
+    batches = rows.select_columns(["query", "passage", "negatives"]).with_format("arrow").iter(ROWS)
+    for begin, batch in enumerate(batches):
+        begin *= ROWS
+        queries, passages, negatives = (batch[name].to_pylist() for name in ("query", "passage", "negatives"))
+        wanted = numbers[done:np.searchsorted(numbers, start[min(begin + ROWS, len(start) - 1)])]
+        done += len(wanted)
+        for number, row in zip(wanted.tolist(), (np.searchsorted(start, wanted, side="right") - 1).tolist()):
+            text = [queries[row - begin], passages[row - begin], *negatives[row - begin]][number - start[row]]
+            part.append((number, text))
+            size += len(text)
         if size > CHUNK:
             yield part
             part, size = [], 0
@@ -95,31 +113,26 @@ class _Shingles:
         self.by_shingle = csr_array((np.ones(len(text), np.int32), (place, text)), shape=shape)
         self.size = np.bincount(text, minlength=len(unique))           # (texts,) different shingles
 
-    def find(self, parts):
-        """Yield (number of a text, number of the indexed text most like it, containment) for those found.
-
-        parts: lists of (number, text).
-        """
-        for part in parts:
-            plains = [plain(text) for _, text in part]
-            text, shingle = _shingles(plains)
-            size = np.bincount(text, minlength=len(plains))
-            place = np.searchsorted(self.vocabulary, shingle).clip(max=len(self.vocabulary) - 1)
-            here = self.vocabulary[place] == shingle
-            shape = (len(plains), len(self.vocabulary))
-            mine = csr_array((np.ones(here.sum(), np.int32), (text[here], place[here])), shape=shape)
-            common = (mine @ self.by_shingle).tocoo()                  # (texts, indexed texts): shingles in common
-            first, second = common.coords
-            share = common.data / np.minimum(size[first], self.size[second])
-            close = np.flatnonzero(share >= CONTAINMENT)
-            first, second, share = first[close], second[close], share[close]
-            units = np.sort([_units(plains)[first], self.units[second]], axis=0)
-            same = (units[0] >= LEAST) & ((units[0] >= LONG) | (units[0] >= ALIKE * units[1]))
-            best = pd.DataFrame({"text": first[same], "other": second[same], "share": share[same],
-                                 "length": -np.abs(units[1] - units[0])[same]})
-            best = best.sort_values(["text", "share", "length"], kind="stable").groupby("text").tail(1)
-            for one in best.itertuples():
-                yield part[one.text][0], int(self.example[one.other]), float(one.share)
+    def find(self, plains, text, shingle):
+        """Yield (place of a text, number of the indexed text most like it, containment) for those found. plains: texts as
+        ``plain`` makes them; text, shingle: see _shingles."""
+        size = np.bincount(text, minlength=len(plains))
+        place = np.searchsorted(self.vocabulary, shingle).clip(max=len(self.vocabulary) - 1)
+        here = self.vocabulary[place] == shingle
+        shape = (len(plains), len(self.vocabulary))
+        mine = csr_array((np.ones(here.sum(), np.int32), (text[here], place[here])), shape=shape)
+        common = (mine @ self.by_shingle).tocoo()                      # (texts, indexed texts): shingles in common
+        first, second = common.coords
+        share = common.data / np.minimum(size[first], self.size[second])
+        close = np.flatnonzero(share >= CONTAINMENT)
+        first, second, share = first[close], second[close], share[close]
+        units = np.sort([_units([plains[number] for number in first]), self.units[second]], axis=0)
+        same = (units[0] >= LEAST) & ((units[0] >= LONG) | (units[0] >= ALIKE * units[1]))
+        best = pd.DataFrame({"text": first[same], "other": second[same], "share": share[same],
+                             "length": -np.abs(units[1] - units[0])[same]})
+        best = best.sort_values(["text", "share", "length"], kind="stable").groupby("text").tail(1)
+        for one in best.itertuples():
+            yield one.text, int(self.example[one.other]), float(one.share)
 
 
 def _shingles(texts):
@@ -164,23 +177,33 @@ def _with_relatives(found, corpus, benchmark):
 
 def report(corpus, benchmark):
     """``contamination``, kept on disk for the next to ask: the table of a corpus and a benchmark."""
+    return _reports(corpus, [benchmark])[0]
+
+
+def _reports(corpus, benchmarks):
+    """``report`` of each of some benchmarks, [table]; what is not on disk is looked for together."""
     if not corpus.key:
-        return contamination(corpus, benchmark)
-    texts = hash_texts([*benchmark.queries["item"], *benchmark.queries.text, *benchmark.passages.text])
-    key = storage.digest(corpus.key, texts.tobytes(), storage.code_fingerprint("data.decontamination"))
-    path = corpora.CACHE / f"contamination-{key}.parquet"
-    if not path.exists():
-        with storage.replacing(path) as partial:
-            contamination(corpus, benchmark).to_parquet(partial)
-    return pd.read_parquet(path)
+        return _contaminations(corpus, benchmarks)
+    files, missing = [], {}
+    for benchmark in benchmarks:
+        texts = hash_texts([*benchmark.queries["item"], *benchmark.queries.text, *benchmark.passages.text])
+        key = storage.digest(corpus.key, texts.tobytes(), storage.code_fingerprint("data.decontamination"))
+        files.append(corpora.CACHE / f"contamination-{key}.parquet")
+        if not files[-1].exists():
+            missing[files[-1]] = benchmark
+    if missing:
+        for file, table in zip(missing, _contaminations(corpus, missing.values())):
+            with storage.replacing(file) as partial:
+                table.to_parquet(partial)
+    return [pd.read_parquet(file) for file in files]
 
 
 def clean(corpus, benchmarks):
     """The corpus without the rows that any of the benchmarks contaminates; about["contaminated"] says how many those
     are, by benchmark. Raises ValueError if no row is left."""
     tainted, counts = np.zeros(len(corpus.rows), bool), {}
-    for benchmark in benchmarks:
-        rows = report(corpus, benchmark).row.unique()
+    for benchmark, table in zip(benchmarks, _reports(corpus, benchmarks)):
+        rows = table.row.unique()
         counts[benchmark.name] = len(rows)
         tainted[rows] = True
     if tainted.all() and len(tainted):
