@@ -63,15 +63,16 @@ def _contaminations(corpus, benchmarks):
         numbers, plains = [number for number, _ in part], [plain(text) for _, text in part]
         text, shingle = _shingles(plains)
         order = np.argsort(shingle)  # sorted numbers are looked up far sooner
+        shingles = text[order], shingle[order]
         for index, found in zip(known, similar):
-            found |= {which[numbers[place]]: (other, share) for place, other, share in index.find(plains, text[order], shingle[order])}
+            found |= {which[numbers[place]]: (other, share) for place, other, share in index.find(plains, *shingles)}
     row = np.repeat(np.arange(len(start) - 1), np.diff(start))
     return [_table(corpus, benchmark, start, row, which, found) for benchmark, found in zip(benchmarks, similar)]
 
 
 def _table(corpus, benchmark, start, row, which, alike):
-    """What ``contamination`` returns, from {number of a distinct text: (benchmark text, containment)}. row, which: of each text of
-    the corpus its row, and which of the distinct texts it is."""
+    """What ``contamination`` returns. alike: {number of a distinct text: (benchmark text, containment)}; row, which: of each text
+    of the corpus its row, and which of the distinct texts it is."""
     here = np.flatnonzero(np.isin(which, list(alike)))
     place = np.minimum(here - start[row[here]], 2)
     found = pd.DataFrame({"row": row[here], "field": np.array(["query", "passage", "negative"])[place], "why": "text",
