@@ -18,7 +18,7 @@ import pytest
 from hub import write  # hub is a fixture
 from huggingface_hub import HfFileSystem, constants
 
-from hybrid_batch.data import catalogue, corpora, readers
+from hybrid_batch.data import catalogue, corpora
 from hybrid_batch.data.corpora import load_corpus
 
 CATALOGUE = catalogue.catalogue()
@@ -857,7 +857,7 @@ def test_an_entry_of_the_catalogue_says_what_is_needed(name):
     assert all(entry[key] for key in ("title", "licence", "languages", "files", "note"))
     assert entry["use"] in ("training", "reasoning", "validation", "parallel", "analysis")
     assert entry["task"] in catalogue.TASKS
-    assert entry["reader"] in readers.READERS
+    assert entry["reader"] in catalogue.READERS
     assert bool(entry.get("family")) == (entry["task"] == "reasoning")
     assert not entry.get("canary") or entry["use"] == "analysis"
     assert set(entry) <= {"title", "licence", "note", "use", "task", "family", "repo", "revision", "stream",
@@ -874,4 +874,4 @@ def test_an_entry_of_the_catalogue_says_what_is_needed(name):
 
 
 def test_every_reader_is_used():
-    assert {entry["reader"] for entry in CATALOGUE.values()} == set(readers.READERS)
+    assert {entry["reader"] for entry in CATALOGUE.values()} == set(catalogue.READERS)

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import yaml
 
-from hybrid_batch.data import io, readers
+from hybrid_batch.data import io, readers, reasoning
 from hybrid_batch.data.languages import check_languages
 from hybrid_batch.data.table import FIELDS, TEXTS, identity
 from hybrid_batch.strategies import TASKS
 
+READERS = readers.READERS | reasoning.READERS
 CONSENT = "train on a benchmark that asks not to be trained on"
 
 
@@ -59,7 +60,7 @@ class Source:
             yield from itertools.islice(self._rows(language, counts), self.limit)
 
     def _rows(self, language, counts):
-        made = readers.READERS[self.entry["reader"]](self, language, self.parts[language], counts)
+        made = READERS[self.entry["reader"]](self, language, self.parts[language], counts)
         texts = ("item", "stem") if self.entry["task"] == "reasoning" else ("item", "query", "passage")
         try:
             made = _texts(made, texts)
