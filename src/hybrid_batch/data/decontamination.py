@@ -85,8 +85,7 @@ def _texts(rows, start, numbers):
     """Yield lists of (number, text), some CHUNK characters each, of the texts of all rows, counted as hashes are."""
     part, size, done = [], 0, 0
     batches = rows.select_columns(["query", "passage", "negatives"]).with_format("arrow").iter(ROWS)
-    for begin, batch in enumerate(batches):
-        begin *= ROWS
+    for begin, batch in zip(range(0, len(rows), ROWS), batches):
         queries, passages, negatives = (batch[name].to_pylist() for name in ("query", "passage", "negatives"))
         wanted = numbers[done:np.searchsorted(numbers, start[min(begin + ROWS, len(start) - 1)])]
         done += len(wanted)

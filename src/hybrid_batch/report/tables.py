@@ -11,7 +11,7 @@ from hybrid_batch.report.display import directed, fold, p_value, plain_table  # 
 
 TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R", "encyclo11": "encyclo11"}
 VALIDATION = {"encyclo11-validation": "sentences", "encyclo11-passages-validation": "passages", "mlqa held out": "MLQA"}
-FOURTH = {"mlqa-sentences held out": "sentences of MLQA"}  # of the second model's validation
+FOURTH = {"mlqa-sentences held out": "sentences of MLQA"}  # what a second model is validated on, too
 LANGUAGES = {"mlqa-r": "ar de en es hi vi zh"}  # fewer than a pool may name
 NAMES = {"full": "multilingual-e5-small, fully fine-tuned", "cpu-e5": "multilingual-e5-small, last layer fine-tuned",
          "cpu-use": "Universal Sentence Encoder, top fine-tuned", "best": "one model"}
@@ -329,8 +329,8 @@ def benchmarks(name, part, pools=False):
 
 def title(benchmark):
     """A benchmark's name as the book writes it; of a pool of some of its languages, how many those are."""
-    if benchmark in VALIDATION | FOURTH:
-        return (VALIDATION | FOURTH)[benchmark]
+    if found := (VALIDATION | FOURTH).get(benchmark):
+        return found
     name, _, languages = benchmark.partition(" ")
     number = len(set(languages.split()) & set(LANGUAGES.get(name, languages).split()))
     return TITLES.get(name, name) + (f", {number} languages" if languages else "")
