@@ -217,6 +217,17 @@ def test_the_loss_of_translations_is_that_of_the_untrained_vectors_and_of_other_
             float(infonce(columns_of(encoder, *TEXTS[:2]), None)), abs=1e-6)
 
 
+@pytest.mark.parametrize("training", [Training(), Training(mini_batch_size=2), Training(distillation=3.0)])
+def test_similarities_are_compared_in_float32_though_the_encoder_computes_in_bf16(encoder, training):
+    """In bf16 the scores at a temperature of .01 are whole multiples of .25 or more; the losses differ by some .1."""
+    loss = TaskLoss(encoder.eval(), Training(**{**vars(training), "temperature": 0.01}))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        vectors = [encoder(part)["sentence_embedding"].float() for part in columns_of(encoder, *TEXTS)]
+        found = float(loss(columns_of(encoder, *TEXTS), task_labels("qa")))
+    expected = torch.nn.functional.cross_entropy(100 * vectors[0] @ torch.cat(vectors[1:]).T, torch.arange(3))
+    assert found == pytest.approx(float(expected), rel=1e-4)
+
+
 def test_own_negatives_compare_a_query_with_its_own_candidates_only(encoder):
     loss = TaskLoss(encoder.eval(), Training(temperature=0.05, own_negatives=("reasoning",)))
     anchors, positives, negatives = (torch.tensor(encoder.encode(column)) for column in TEXTS)
