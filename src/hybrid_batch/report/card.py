@@ -2,8 +2,6 @@
 
 import re
 
-import pandas as pd
-
 from hybrid_batch import paths, storage
 from hybrid_batch.report import tables
 
@@ -16,7 +14,7 @@ BENCHMARKS = {"xquad-r": "XQuAD-R (sentences, 11 languages)", "mlqa-r": "MLQA-R 
 
 def compared():
     """Of each benchmark {its name: a table} with a line before and one after training, and the difference with the verdict
-    of the test; on MLQA-R also after the same training without MLQA."""
+    of the test."""
     found = {}
     for benchmark, name in BENCHMARKS.items():
         table = tables.wide(tables.select(STUDY, "measured", benchmark, tables.TABLE1))
@@ -25,9 +23,7 @@ def compared():
             change = {row.figure: f"{text}{'*' * row.significant}" for row, text in zip(
                 tested.itertuples(), tables.written(tested).difference)}
             table.loc["difference"] = [change.get(figure, "") for figure in tables.TABLE1]
-            elsewhere = tables.wide(tables.select(STUDY, "measured without MLQA", benchmark, tables.TABLE1,
-                                                  conditions=["trained without MLQA"]))
-            found[name] = pd.concat([table, elsewhere])
+            found[name] = table
     return found
 
 

@@ -11,7 +11,7 @@ from hybrid_batch.report.display import directed, fold, p_value, plain_table  # 
 
 TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R", "encyclo11": "encyclo11"}
 VALIDATION = {"encyclo11-validation": "sentences", "encyclo11-passages-validation": "passages", "mlqa held out": "MLQA"}
-FOURTH = {"mlqa-sentences held out": "sentences of MLQA"}  # what a second model is validated on, too
+FOURTH = {"mlqa-sentences held out": "sentences of MLQA"}  # on which the encoder that ships was validated, too
 LANGUAGES = {"mlqa-r": "ar de en es hi vi zh"}  # fewer than a pool may name
 NAMES = {"full": "multilingual-e5-small, fully fine-tuned", "cpu-e5": "multilingual-e5-small, last layer fine-tuned",
          "cpu-use": "Universal Sentence Encoder, top fine-tuned", "best": "one model"}
