@@ -38,13 +38,14 @@ def test_the_figures_of_its_card_are_those_of_the_rows():
 def test_the_cut_to_its_rank_costs_little():
     made = rows.manifests(card.STUDY)
     cut = {item.condition: item.key for item in study.plan(card.STUDY) if item.part == "cut"}
-    assert made[cut["rank 64"]]["encoder"] == load.identity(card.MODEL)
+    assert made[cut["rank 84"]]["encoder"] == load.identity(card.MODEL)
     figures = {name: rows.read(card.STUDY, [key]) for name, key in cut.items()}
     means = {name: table[table.group.isna() & (table.query_language == "all") & (table.system == "plain")].set_index(
         ["benchmark", "figure"]).value for name, table in figures.items()}
-    for benchmark in tables.VALIDATION | tables.FOURTH:
-        for figure in ("Mo map", "Cr map", "Mul map"):
-            assert means["rank 64"][benchmark, figure] > means["whole difference"][benchmark, figure] - 0.002
+    sets = list(tables.VALIDATION | tables.FOURTH)
+    for figure in ("Mo map", "Cr map", "Mul map"):
+        lost = [means["whole difference"][benchmark, figure] - means["rank 84"][benchmark, figure] for benchmark in sets]
+        assert np.mean(lost) < 0.001 and max(lost) < 0.004
 
 
 @pytest.mark.parametrize("part", ["longer trainings", "settings of longer trainings", "measured", "cut", "measured first", "measured second"])

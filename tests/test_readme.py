@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import tiny
 
@@ -116,6 +117,11 @@ def test_the_code_of_the_readme_runs():
         exec(block, {})
 
 
+# In which measures the sentence below the table says that we are level with XLM-R, and ahead of it.
+LEVEL = {"xquad-r": ["Mo map", "Mul rank_distance"], "mlqa-r": ["Mul map"]}
+AHEAD = {"xquad-r": ["Cr map", "Mul map"], "mlqa-r": ["Mo map"]}
+
+
 @pytest.mark.parametrize("benchmark, title", [("xquad-r", "XQuAD-R"), ("mlqa-r", "MLQA-R")])
 def test_the_headline_is_what_was_measured_and_what_the_paper_says(benchmark, title):
     lines = {cells[0]: cells[3:] for cells in ([cell.strip() for cell in line.strip("|").split("|")] for line in README.splitlines())
@@ -128,10 +134,13 @@ def test_the_headline_is_what_was_measured_and_what_the_paper_says(benchmark, ti
         expected[name] = published[published.strategy == "hybrid"]
     assert lines == {name: [*(f"{values[f]:.3f}"[1:] for f in tables.TABLE1[:3]), f"{values[tables.TABLE1[3]]:.0f}"]
                      for name, values in ((name, table.set_index("figure").value) for name, table in expected.items())}
-    ours = expected["`offline-hybrid-e5-small`, three seeds"].set_index("figure")
-    theirs = expected["paper, XLM-R, hybrid"].set_index("figure").value
-    level = [figure for figure in tables.TABLE1 if ours.low[figure] <= theirs[figure] <= ours.high[figure]]
-    assert level == (tables.TABLE1 if benchmark == "xquad-r" else ["Mo map"])  # as the sentence below the table says
+    ours = expected["`offline-hybrid-e5-small`, three seeds"].set_index("figure").loc[tables.TABLE1]
+    better = pd.Series([1, 1, 1, -1], tables.TABLE1)
+    for name, level, ahead in (("paper, XLM-R, hybrid", LEVEL[benchmark], AHEAD[benchmark]), ("paper, LaBSE, hybrid", [], [])):
+        theirs = expected[name].set_index("figure").value[tables.TABLE1]
+        inside = (ours.low <= theirs) & (theirs <= ours.high)
+        assert [f for f in tables.TABLE1 if (ours.value - theirs)[f] * better[f] > 0 and f not in level] == ahead
+        assert not level or [f for f in tables.TABLE1 if inside[f]] == level
 
 
 def test_the_answer_is_what_the_rows_say(tmp_path):
