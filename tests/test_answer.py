@@ -160,3 +160,18 @@ def test_the_pilot_of_the_recipe_is_shown_as_it_was_measured():
     for (_, items), row in found.iterrows():
         values = [row["within", "untrained"], row["within", "centre"], row["across", "untrained"], row["across", "centre"]]
         assert f"| {items} | " + " | ".join(f"{value:.3f}" for value in values) + " |" in page
+
+
+def test_what_cosines_in_float32_change_is_shown_as_it_was_measured():
+    page = (paths.ROOT / "book" / "preregistration.md").read_text()
+    found = pd.read_csv(paths.RESULTS / "cosines.csv")
+    for row in found.itertuples():
+        assert f"| {row.condition} | {row.cosines} | {row.Mo_map:.3f} | {row.Cr_map:.3f} | {row.Mul_map:.3f} | {row.rank_distance:.0f} |" in page
+    before, now = (found[found.cosines == name].set_index("condition") for name in ("bf16", "float32"))
+    maps = ["Mo_map", "Cr_map", "Mul_map"]
+    assert (before[maps] - now[maps]).abs().max().max() < 0.008
+    assert list(before.Mul_map.sort_values().index) == list(now.Mul_map.sort_values().index)
+    for item in study.plan("full"):  # the first line of each is the study's own
+        if item.part == "reproduction" and item.condition in before.index and item.experiment.training.seed == 0:
+            made = rows.read("full", [item.key]).query("benchmark == 'xquad-r' and system == 'plain' and figure == 'Mul map'")
+            assert made[made.group.isna() & (made.query_language == "all")].value.item() == pytest.approx(before.Mul_map[item.condition], abs=1e-4)

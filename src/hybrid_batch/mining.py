@@ -1,8 +1,8 @@
 """Which sentence of a paragraph answers a question, where no answer is marked.
 
 Paragraphs of one item in several languages share a sentence, the one that answers. An encoder finds it: it is like the
-question and like a sentence of each other paragraph. So data/mlqa_sentences.tsv was made from MLQA's test split, with the encoder that
-this project shipped at commit 75b623c; the one that it ships now was trained on what was found:
+question and like a sentence of each other paragraph. So data/mlqa_sentences.tsv was made from MLQA's test split, with the
+encoder that this project shipped at commit 75b623c; the one that it ships now was trained on what was found:
 
     write(pick_sentences(load("offline-hybrid-e5-small", max_length=96), load_corpus("mlqa", "all", data=DATA)), "picks.tsv")
 """
