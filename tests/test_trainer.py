@@ -14,7 +14,7 @@ from hybrid_batch.config import Training
 from hybrid_batch.data import corpora
 from hybrid_batch.data.table import table
 from hybrid_batch.encoders import load
-from hybrid_batch.encoders.weights import parameters
+from hybrid_batch.encoders.weights import parameters, precision
 from hybrid_batch.losses import TaskLoss
 from hybrid_batch.strategies import TASKS, Mixture, mixture
 
@@ -271,7 +271,7 @@ def test_the_batches_drawn_are_counted_by_kind(encoder):
                                                ("float32", True, "float32")])
 def test_the_precision_recorded_is_the_one_used(wanted, has, used, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has)
-    assert trainer.precision(Training(precision=wanted), torch.device("cpu")) == used
+    assert precision(wanted, torch.device("cpu")) == used
 
 
 def test_after_training_in_bf16_it_computes_in_float32_again(encoder, tmp_path):

@@ -203,7 +203,7 @@ def _make(experiment, training, validation, benchmarks, choices, folder):
         "corpus": training and dict(name=training.name, checksum=training.checksum, rows=len(training.rows), **training.about),
         "benchmarks": measured, "choices": answered, "probes": probed, "device": device_name(encoder.device),
         "threads": torch.get_num_threads(),
-        "precision": {"training": trainer.precision(experiment.training, encoder.device) if steps else None,
+        "precision": {"training": weights.precision(experiment.training.precision, encoder.device) if steps else None,
                       "encoding": precision},
         "seconds": {"training": round(trained - start + drawn.pop("seconds before", 0), 1),
                     "evaluation": round(time.time() - trained, 1)},

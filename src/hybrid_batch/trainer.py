@@ -14,7 +14,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from hybrid_batch.config import Training
 from hybrid_batch.encoders.load import limit_length
-from hybrid_batch.encoders.weights import freeze, has_bf16
+from hybrid_batch.encoders.weights import freeze, precision
 from hybrid_batch.losses import TaskLoss
 from hybrid_batch.sampler import HybridBatchSampler, Index
 from hybrid_batch.strategies import TASKS, Mixture, mixture
@@ -53,7 +53,7 @@ def train(encoder, corpus, strategy, training=Training(), validation=None, folde
         per_device_train_batch_size=2 * training.batch_size, per_device_eval_batch_size=2 * training.batch_size,
         learning_rate=training.learning_rate, weight_decay=training.weight_decay, optim="adamw_torch",
         lr_scheduler_type="linear", warmup_steps=training.warmup_ratio,
-        bf16=precision(training, encoder.device) == "bf16", seed=training.seed, data_seed=training.seed,
+        bf16=precision(training.precision, encoder.device) == "bf16", seed=training.seed, data_seed=training.seed,
         use_cpu=encoder.device.type == "cpu", save_strategy="no" if folder is None else "steps",
         save_steps=training.eval_every, logging_steps=1, logging_nan_inf_filter=False, report_to="none", disable_tqdm=True,
         dataloader_num_workers=0, accelerator_config={"split_batches": True},  # all ranks get a part of one batch
@@ -80,13 +80,6 @@ def train(encoder, corpus, strategy, training=Training(), validation=None, folde
     log = log_table(trainer.state.log_history)
     drawn = Counter(str(kind) for _, kind in sampler.plan()[:trainer.state.global_step])
     return log, dict(sorted(drawn.items()))
-
-
-def precision(training, device):
-    """The precision that a training uses on a device: "bf16" or "float32"."""
-    if training.precision != "auto":
-        return training.precision
-    return "bf16" if has_bf16(device) else "float32"
 
 
 def validation_sampler(rows, training):

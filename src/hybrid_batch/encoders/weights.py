@@ -19,6 +19,11 @@ def has_bf16(device):
     return has is not None and has()
 
 
+def precision(wanted, device):
+    """The precision to train with: as wanted; "auto" is bf16 on a device that has it, and float32 elsewhere."""
+    return wanted if wanted != "auto" else "bf16" if has_bf16(device) else "float32"
+
+
 def parameters(encoder):
     """All weights of an encoder by name, as CPU copies: {name: tensor}."""
     return {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
