@@ -48,9 +48,9 @@ def test_a_matrix_is_cut_to_its_largest_singular_values_and_the_rest_is_kept(tmp
 @given(st.integers(1, 9), st.integers(1, 9), st.data())
 def test_packed_vectors_come_back_to_the_nearest_of_fifteen_values(n, rank, data):
     vectors = torch.tensor(data.draw(st.lists(st.lists(st.floats(-1, 1), min_size=rank, max_size=rank), min_size=n, max_size=n)))
-    data = low_rank.packed(vectors)
-    assert data.dtype == torch.uint8 and data.ndim == 1
-    assert (low_rank.unpacked(data, rank) / 7 - vectors).abs().max() <= 1 / 14 + 1e-6
+    stored = low_rank.packed(vectors)
+    assert stored.dtype == torch.uint8 and stored.ndim == 1
+    assert (low_rank.unpacked(stored, rank) / 7 - vectors).abs().max() <= 1 / 14 + 1e-6
 
 
 def test_vectors_that_are_mostly_small_take_less_than_four_bits_a_number():
